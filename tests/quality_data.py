@@ -269,3 +269,100 @@ def scaled(value: Any, factor: float) -> Any:
     start = next(place for place, each in enumerate(value) if each.isdigit())
     end = max(place for place, each in enumerate(value) if each.isdigit()) + 1
     return value[:start] + shown + value[end:]
+
+
+# ---- drifts: each changes a night in place ----
+
+#: A drift: changes a night. What it must be found by: kinds, the column and the host.
+Drift = Callable[[Night], None]
+
+
+def on_host(host: str, change: Callable[[Answer], None]) -> Drift:
+    """Return the drift that changes the answers of one host."""
+
+    def drift(found: Night) -> None:
+        for (_, its_host), answer in found.answers.items():
+            if its_host == host:
+                change(answer)
+
+    return drift
+
+
+def on_share(share: float, change: Callable[[Answer], None]) -> Drift:
+    """Return the drift that changes a share of the answers, spread over all hosts."""
+
+    def drift(found: Night) -> None:
+        r = random.Random(f"share {share}")
+        for answer in found.answers.values():
+            if r.random() < share:
+                change(answer)
+
+    return drift
+
+
+def everywhere(change: Callable[[Answer], None]) -> Drift:
+    """Return the drift that changes all answers."""
+    return on_share(1.1, change)
+
+
+def put(name: str, value: Any) -> Callable[[Answer], None]:
+    """Return the change that gives a field one value."""
+
+    def change(answer: Answer) -> None:
+        answer[name] = value
+
+    return change
+
+
+def turn(name: str, convert: Callable[[Any], Any]) -> Callable[[Answer], None]:
+    """Return the change that converts the values of a field."""
+
+    def change(answer: Answer) -> None:
+        if answer.get(name) is not None:
+            answer[name] = convert(answer[name])
+
+    return change
+
+
+def drop(name: str) -> Callable[[Answer], None]:
+    """Return the change that removes a field."""
+
+    def change(answer: Answer) -> None:
+        answer.pop(name, None)
+
+    return change
+
+
+def slip(first: str, last: str) -> Callable[[Answer], None]:
+    """Return the change that moves the values from one field to another by one column."""
+
+    def change(answer: Answer) -> None:
+        names = [*answer]
+        names = names[names.index(first) : names.index(last) + 1]
+        values = [answer[name] for name in names]
+        answer.update(zip(names, [None, *values[:-1]], strict=True))
+
+    return change
+
+
+def same_answer(share: float) -> Drift:
+    """Return the drift that gives a share of the jobs the answer of the first."""
+
+    def drift(found: Night) -> None:
+        first = json.loads(json.dumps(next(iter(found.answers.values()))))
+        for answer in found.answers.values():
+            answer.pop("url", None)
+        on_share(share, lambda answer: answer.update(first))(found)
+
+    return drift
+
+
+def lose_rows(share: float) -> Drift:
+    """Return the drift that loses a share of the rows."""
+
+    def drift(found: Night) -> None:
+        r = random.Random(f"rows {share}")
+        kept = {key: answer for key, answer in found.answers.items() if r.random() >= share}
+        found.answers = kept
+
+    return drift

@@ -27,11 +27,14 @@ from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.fetch_artifacts import FetchResult, checked_folder, fetch_artifacts
 from batchrunner.app.final_jobs import FinalJobs
+from batchrunner.app.grounding_report import GroundingReport, grounding_report
 from batchrunner.app.job_results import JobResult, job_results
 from batchrunner.app.job_stream import AsyncJobStream, JobStream
 from batchrunner.app.list_artifacts import list_artifacts
 from batchrunner.app.load import LoadReport, read_job_file, refuse_sandbox_urls
+from batchrunner.app.open_database import find_batch as find_named_batch
 from batchrunner.app.open_database import open_store
+from batchrunner.app.quality import QualityReport, batch_quality, check_ended
 from batchrunner.app.raw_result import raw_result
 from batchrunner.app.rejudge import (
     ExpectByKey,
@@ -281,10 +284,30 @@ class BatchHandle(BatchExports, BatchReviews):
 
     # ---- read ----
 
+    def quality(self, against: BatchHandle | str | None = None) -> QualityReport:
+        """
+        Return how good the rows are, in one word with reasons, and the figures behind it.
+
+        They are compared with those of *against*, else with those of the last good edition.
+
+        Raises:
+            UsageError: There is no such batch.
+        """
+        name = against.name if isinstance(against, BatchHandle) else against
+        check_text("against", name)
+        with errors_for_people():
+            other = None if name is None else find_named_batch(self._store, name)
+            return batch_quality(self._store, self._current(), other)
+
     def status(self) -> BatchStatus:
         """Return how the batch stands now."""
         with errors_for_people():
             return batch_status(self._store, self._current())
+
+    def grounding(self) -> GroundingReport:
+        """Return which values of the results are in the pages that their runs saw."""
+        with errors_for_people():
+            return grounding_report(self._store, self._batch)
 
     def runners(self) -> list[RunnerProcess]:
         """Return the processes that work on the database."""
@@ -458,6 +481,7 @@ def _run(
         )
         if ended.reason is not None:  # it did not leave at once
             final_jobs.add_cancelled(store.read(cancelled_job_ids, batch.id) - cancelled_before)
+        check_ended(store, batch, ended)
         return ended
     finally:
         store.close()

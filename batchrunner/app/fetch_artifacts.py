@@ -1,4 +1,4 @@
-"""Fetches the artifacts of a batch into a folder, beside its runner or without one."""
+"""Fetches what runs captured: into a folder, or to search it for the values of results."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from batchrunner.runner.artifact_fetcher import (
     ArtifactFetcher,
     ArtifactSelection,
 )
+from batchrunner.runner.grounding_checker import GroundingChecker
 from batchrunner.runner.offload import Offload
 from batchrunner.runner.runner import in_thread, innermost
 from batchrunner.store.artifacts import want_artifacts, wanted_artifacts
@@ -111,6 +112,49 @@ async def fetching(
             offload=offload,
             offload_disk=disk,
         )
+
+
+@asynccontextmanager
+async def checking(
+    store: Store, access: ApiAccess, offload: Offload, batch_id: int, owner_id: str
+) -> AsyncIterator[GroundingChecker]:
+    """Open a checker of pages with its own connections, and a thread for its work."""
+    limiter = anyio.CapacityLimiter(1)
+
+    async def thread(call: Callable[[], T], /) -> T:
+        return await anyio.to_thread.run_sync(call, limiter=limiter, abandon_on_cancel=True)
+
+    async with (
+        ConsoleClient(access.url, access.key) as client,
+        ArtifactDownloader(access.url, access.key) as downloader,
+    ):
+        yield GroundingChecker(
+            store=store,
+            console=client,
+            downloader=downloader,
+            batch_id=batch_id,
+            owner_id=owner_id,
+            offload=offload,
+            offload_check=thread,
+        )
+
+
+def check_pages(store: Store, batch: Batch, access: ApiAccess, owner_id: str) -> None:
+    """Search for the values of results whose pages an earlier run did not come to read."""
+    try:
+        anyio.run(_check_pages, store, batch, access, owner_id)
+    except BaseExceptionGroup as group:
+        raise innermost(group) from group
+
+
+async def _check_pages(store: Store, batch: Batch, access: ApiAccess, owner_id: str) -> None:
+    async with (
+        checking(store, access, in_thread(), batch.id, owner_id) as checker,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(checker.run)
+        await checker.finish(ARTIFACT_WAIT_SECONDS)
+        tasks.cancel_scope.cancel()
 
 
 def fetch(

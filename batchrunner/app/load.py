@@ -116,7 +116,7 @@ def _settings_notes(result: LoadResult, given: Settings, *, budget_given: bool) 
         for name in (each.name for each in fields(now)):
             was, is_ = getattr(result.before, name), getattr(now, name)
             if was != is_:
-                change = "" if name == "policy" else f": {_plain(was)} → {_plain(is_)}"
+                change = "" if name in ("policy", "quality") else f": {_plain(was)} → {_plain(is_)}"
                 yield f"`{name}` of the batch is changed{change}"
     for name in ("concurrency",) if budget_given else ("concurrency", "budget"):
         kept, said = getattr(now, name), getattr(given, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
@@ -32,7 +32,7 @@ from batchrunner.model.reviews import REJECTED, Review, ReviewWord
 from batchrunner.policy.sample import choose_sample
 from batchrunner.store.judgements import results_of_jobs
 from batchrunner.store.reports import jobs_among
-from batchrunner.store.result_bodies import with_result
+from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.reviews import (
     Reviewed,
     job_ids_of,
@@ -53,7 +53,7 @@ MAX_BECAUSE = 1_000
 _MAX_NAMED = 3
 #: Findings of a result are accepted in this many rounds: each round may bring up others.
 _MAX_ROUNDS = 20
-#: Results whose judgements are written in one transaction.
+#: Results that are read, or whose judgements are written, in one transaction.
 _AT_ONCE = 100
 
 
@@ -92,19 +92,27 @@ class ReviewRows(Sequence[ReviewRow]):
     def __getitem__(self, index: int | slice) -> ReviewRow | list[ReviewRow]:
         """Read one as it is now, or several."""
         if isinstance(index, slice):
-            return [self._row(id) for id in self.ids[index]]
-        return self._row(self.ids[index])
+            return list(self._rows(self.ids[index]))
+        (row,) = self._rows([self.ids[index]])
+        return row
 
-    def _row(self, id: int) -> ReviewRow:
-        (job,) = self._store.read(jobs_among, self._batch.id, [id], [*JobState])
-        details = self._store.read(review_details, [id])[id]
-        return ReviewRow(
-            job=with_result(self._store, job),
-            is_suspect=id in self._suspects,
-            findings=details.findings,
-            screenshot=details.screenshot,
-            review=details.review,
-        )
+    def __iter__(self) -> Iterator[ReviewRow]:
+        """Give each as it is now; few are in memory."""
+        for start in range(0, len(self.ids), _AT_ONCE):
+            yield from self._rows(self.ids[start : start + _AT_ONCE])
+
+    def _rows(self, ids: Sequence[int]) -> Iterator[ReviewRow]:
+        details = self._store.read(review_details, ids)
+        ids = [id for id in ids if id in details]  # an old edition may be removed meanwhile
+        jobs = self._store.read(jobs_among, self._batch.id, ids, [*JobState])
+        for id, job in zip(ids, with_long_results(self._store, jobs), strict=True):
+            yield ReviewRow(
+                job=job,
+                is_suspect=id in self._suspects,
+                findings=details[id].findings,
+                screenshot=details[id].screenshot,
+                review=details[id].review,
+            )
 
 
 def _sample(tx: Connection, batch_id: int, count: int, seed: int) -> list[int]:

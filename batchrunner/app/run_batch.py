@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +18,13 @@ from batchrunner.app.api_access import ApiAccess
 from batchrunner.app.budget import set_up
 from batchrunner.app.choose_edition import SeriesOptions
 from batchrunner.app.clock import now
-from batchrunner.app.fetch_artifacts import ARTIFACT_WAIT_SECONDS, fetch, fetching
+from batchrunner.app.fetch_artifacts import (
+    ARTIFACT_WAIT_SECONDS,
+    check_pages,
+    checking,
+    fetch,
+    fetching,
+)
 from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.app.run_observer import CountsRead, Notice, RunObserver, Say, StopRequested
 from batchrunner.app.runs_elsewhere import refuse_runs_elsewhere
@@ -39,10 +45,12 @@ from batchrunner.model.audit import AuditReport, AuditStop
 from batchrunner.model.part import Part
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
+from batchrunner.runner.grounding_checker import GroundingChecker
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
 from batchrunner.store.artifacts import artifact_counts, want_artifacts
 from batchrunner.store.database import StoreError
 from batchrunner.store.editions import newest_result_at
+from batchrunner.store.grounding import unchecked_results
 from batchrunner.store.host_breaker import parked_hosts
 from batchrunner.store.part import choose_part
 from batchrunner.store.reports import batch_counts
@@ -104,6 +112,9 @@ def prepare_run(
         store.write(want_artifacts, batch.id, lasting=True)
     if not _has_work(store, batch, options.part):
         check_origin(batch, batch.api_origin, api)
+        if store.read(unchecked_results, batch.id):
+            bind(store, batch, api, say=say)
+            check_pages(store, batch, api, this_process().id)
         if options.folder is not None and store.read(artifact_counts, batch.id).left:
             bind(store, batch, api, say=say)
             fetch(store, batch, api, options.folder)
@@ -227,13 +238,16 @@ async def _work(
             part=options.part is not None,
             window=options.window,
         )
-        fetcher: ArtifactFetcher | None = None
+        beside: list[ArtifactFetcher | GroundingChecker] = []
         if options.folder is not None:
             selection = ArtifactSelection(batch_id=batch.id, owner_id=owner.id)
-            beside = fetching(store, access, options.folder, offload, selection)
-            fetcher = await stack.enter_async_context(beside)
+            fetcher = fetching(store, access, options.folder, offload, selection)
+            beside.append(await stack.enter_async_context(fetcher))
+        if batch.settings.grounding.sample:
+            checker = checking(store, access, offload, batch.id, owner.id)
+            beside.append(await stack.enter_async_context(checker))
         stop, report = _Stop(runner, observer, control), partial(_report_counts, store, batch)
-        reason = await _until_end(runner, stop, fetcher, partial(report, observer))
+        reason = await _until_end(runner, stop, beside, partial(report, observer))
     return _ended(store, batch, runner, reason, access.url)
 
 
@@ -258,24 +272,29 @@ def _say(observer: RunObserver, line: str) -> None:
     observer.notify(Notice(text=line))
 
 
+#: Ends after which what the runs captured is waited for.
+_WAITS_FOR_PAGES = (ExitReason.FINISHED, ExitReason.BUDGET_USED_UP, ExitReason.BAD_QUALITY)
+
+
 async def _until_end(
     runner: Runner,
     stop: _Stop,
-    fetcher: ArtifactFetcher | None,
+    beside: Sequence[ArtifactFetcher | GroundingChecker],
     count: Callable[[], Coroutine[Any, Any, None]],
 ) -> ExitReason | None:
-    """Run to the end, and fetch artifacts for a while longer; None: it left at once."""
+    """Run to the end, and read what runs captured a while longer; None: it left at once."""
     reason: ExitReason | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(count)
         tasks.start_soon(stop.pass_on_requests)
-        if fetcher is not None:
-            tasks.start_soon(fetcher.run)
+        for reader in beside:
+            tasks.start_soon(reader.run)
         with stop.scope:
             reason = await runner.run()
-            if fetcher is not None and reason in (ExitReason.FINISHED, ExitReason.BUDGET_USED_UP):
+            if beside and reason in _WAITS_FOR_PAGES:
                 stop.nothing_in_flight = True
-                await fetcher.finish(ARTIFACT_WAIT_SECONDS)
+                for reader in beside:
+                    await reader.finish(ARTIFACT_WAIT_SECONDS)
         stop.control.close()
         tasks.cancel_scope.cancel()
     return reason

@@ -16,8 +16,10 @@ COMMANDS = {
     "status": "Show batches, their failures and what was retried.",
     "export": "Write the results of a batch to a file.",
     "result": "Print one result as the API sent it.",
+    "quality": "Say in one word whether the rows of a batch are usable.",
     "diff": "Compare two editions, batches or files: what is new, gone or changed.",
     "review": "Accept or reject results one by one; the judge learns from it.",
+    "grounding": "Show which values of the results are in the pages that their runs saw.",
     "judge": "Judge the results of a batch again, by other rules.",
     "audit": "Compare a batch with the API's own list of runs.",
     "where": "Show where the hours and the credits of a batch went.",
@@ -53,6 +55,7 @@ def cli() -> None:
     Exit codes: 0 all jobs succeeded · 1 finished, some failed · 2 wrong usage or job file, or
     your decision is needed · 3 cannot start or continue (key, network, database, disk) ·
     4 jobs are left at --until · 5 the budget is used up, jobs are left · 6 what is left is on
-    hosts that are parked · 7 the canary failed · 8 the data is bad · 70 a mistake in batchrunner ·
-    129 hung up · 130 Ctrl-C · 141 nobody reads the output · 143 terminated
+    hosts that are parked · 7 the canary failed · 8 the rows are bad, or too few are good ·
+    70 a mistake in batchrunner · 129 hung up · 130 Ctrl-C · 141 nobody reads the output ·
+    143 terminated
     """

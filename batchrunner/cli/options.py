@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -182,6 +183,23 @@ def read_input(request: InputRequest) -> JobFile:
     if more := len(job_file.warnings[MAX_WARNINGS:]):
         note(f"warning: … and {more} more of the like")
     return job_file
+
+
+class Share(click.ParamType[Decimal]):
+    """A part of all, such as `95%` or `0.95`."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        """Return the share, from 0 to 1."""
+        from batchrunner.inputs.host_fields import share_of_text
+
+        share = value if isinstance(value, Decimal) else share_of_text(str(value))
+        if share is None:
+            self.fail(f"{value!r} is no share: write for example 95%", param, ctx)
+        return share
 
 
 class Concurrency(click.ParamType[int]):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from batchrunner.app.quality import QualityCheck
 from batchrunner.app.run_batch import BatchRunEnded
 from batchrunner.app.runner_thread import RunnerThread
 from batchrunner.app.stop_control import StopControl
@@ -75,6 +76,12 @@ def _exit_code_of_run(reason: ExitReason, counts: BatchCounts) -> int:
 def exit_code_of_counts(counts: BatchCounts) -> int:
     """Return the exit code for a batch in which every job is final, or every one of a part."""
     return ALL_SUCCEEDED if counts.jobs[JobState.SUCCEEDED] == counts.done else SOME_FAILED
+
+
+def exit_code_of_quality(exit_code: int, check: QualityCheck | None) -> int:
+    """Return the exit code of a run that came to its end, after a look at its rows."""
+    violated = check is not None and check.violated is not None
+    return BAD_QUALITY if violated and exit_code in (ALL_SUCCEEDED, SOME_FAILED) else exit_code
 
 
 class _Signals:

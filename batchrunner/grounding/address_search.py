@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from batchrunner.grounding.found import Where
 from batchrunner.grounding.page_index import PageIndex
@@ -20,7 +20,7 @@ _AT = re.compile(r"\s*[\[({]\s*(?:at|@|ät)\s*[\])}]\s*|\s+(?:at|ät)\s+", re.IG
 _DOT = re.compile(r"\s*[\[({]\s*(?:dot|punkt|\.)\s*[\])}]\s*|\s+(?:dot|punkt)\s+", re.IGNORECASE)
 _PHONE = re.compile(r"(?:tel\.?:?|phone:?|fax:?)?\s*\+?[\d(][\d\s()./\-–+x]{5,30}", re.IGNORECASE)
 _IN_TEXT = re.compile(
-    r"(?:https?://|www\.)[^\s\"'<>]{1,2000}|[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,3}\.[a-z]{2,12}(?:/[^\s\"'<>]{0,2000})?",
+    r"(?:https?://|www\.)[^\s\"'<>]{1,2000}",
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"\d")
@@ -31,6 +31,7 @@ _TRACKING = re.compile(
     r"|tag|campaign\w*|cmp|trk|yclid|dclid|_branch\w*|srsltid)=",
     re.IGNORECASE,
 )
+_MAX_ADDRESS = 2000
 #: Digits at the end of a phone number that tell it from others.
 _MIN_PHONE = 7
 
@@ -46,6 +47,8 @@ class Address(NamedTuple):
 def is_address(value: str) -> bool:
     """Say whether a text is the address of a page or file, or a path on a site."""
     text = value.strip()
+    if text.startswith(("http://", "https://")) and "\n" not in text:
+        return True
     return bool(_URL.fullmatch(text) or _DOMAIN.fullmatch(text) or _PATH.fullmatch(text))
 
 
@@ -69,57 +72,57 @@ def address(text: str, base: str) -> Address | None:
 
 
 class Addresses:
-    """The addresses of pages, in one spelling each."""
+    """The addresses of pages; each is read only where it may be the one that is looked for."""
 
     def __init__(self, index: PageIndex, url: str | None) -> None:
-        self.own = url or ""
-        self.known: dict[Address, tuple[Where, str]] = {}
-        self.paths: dict[str, str] = {}  #: path → the address as written
-        for each in self._written(index):
-            self._add(*each)
-        own = address(self.own, "")
-        if own:
-            self.known.setdefault(own, (Where.URL, self.own))
+        self._own = (url or "")[:_MAX_ADDRESS]
+        self._written = list(dict.fromkeys(self._all(index)))
 
-    def _written(self, index: PageIndex) -> Iterator[tuple[Where, str, str]]:
+    def _all(self, index: PageIndex) -> Iterator[tuple[Where, str, str]]:
+        if self._own:
+            yield Where.URL, self._own, ""
         for addresses, base in zip(index.addresses, index.bases, strict=True):
-            full = urljoin_safe(self.own, base or "")
-            yield from ((Where.URL, each, full) for each in dict.fromkeys(addresses))
+            full = urljoin_safe(self._own, base or "")
+            yield from ((Where.URL, each[:_MAX_ADDRESS], full) for each in addresses)
         for segment in index.segments:
             for found in _IN_TEXT.finditer(segment.text):
-                yield segment.where, found[0].rstrip(".,;:)"), self.own
-
-    def _add(self, where: Where, text: str, base: str) -> None:
-        known = address(text[:2000], base)
-        if known is None:
-            return
-        self.known.setdefault(known, (where, text))
-        self.paths.setdefault(known.path, text)
+                yield segment.where, found[0].rstrip(".,;:)"), self._own
 
     def find(self, value: str) -> tuple[Where, str, str] | None:
         """Return where an address is, as it is written there, and how it differs."""
-        wanted = address(value.strip()[:2000], self.own)
+        wanted = address(value.strip()[:_MAX_ADDRESS], self._own)
         if wanted is None:
             return None
-        if found := self.known.get(wanted):
-            return (*found, "")
-        bare = len(wanted.path) > 1 and wanted.path in self.paths
-        if bare and self._same_host_unknown(wanted):
-            return Where.URL, self.paths[wanted.path], ""
-        for known, (where, text) in self.known.items():
-            if known.host != wanted.host:
-                continue
-            if known.path == wanted.path and wanted.query <= known.query:
-                return where, text, "without its parameters"
-            if not wanted.path and not wanted.query:
-                return where, text, "only its site"
-        return None
+        less: tuple[Where, str, str] | None = None
+        for where, text, known in self._candidates(wanted):
+            how = _difference(known, wanted)
+            if how == "":
+                return where, text, ""
+            if how and less is None:
+                less = where, text, how
+        return less
 
-    def _same_host_unknown(self, wanted: Address) -> bool:
-        """Say whether the page's links are relative to a site that is not known."""
-        found = self.paths[wanted.path]
-        known = address(found, "")
-        return known is not None and (not known.host or not wanted.host)
+    def _candidates(self, wanted: Address) -> Iterator[tuple[Where, str, Address]]:
+        last = wanted.path.rpartition("/")[2] or wanted.host
+        spellings = {last, quote(last), last.encode("idna").decode() if len(last) < 60 else last}
+        for where, text, base in self._written:
+            if not last or any(each in text or each in base for each in spellings):
+                known = address(text, base)
+                if known is not None:
+                    yield where, text, known
+
+
+def _difference(known: Address, wanted: Address) -> str | None:
+    """Return how an address in a page differs from a value; None if it is another one."""
+    same_site = known.host == wanted.host or not known.host or not wanted.host
+    if not same_site:
+        return None
+    if known.path == wanted.path:
+        if known.query == wanted.query:
+            return ""
+        if wanted.query <= known.query:
+            return "without its parameters"
+    return "only its site" if wanted.host and not wanted.path and not wanted.query else None
 
 
 def urljoin_safe(base: str, text: str) -> str:

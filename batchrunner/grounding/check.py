@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from batchrunner.grounding.found import Grounded, Grounding
+from batchrunner.grounding.found import Grounded, Grounding, Status
 from batchrunner.grounding.page_index import index_pages
 from batchrunner.grounding.search import Searcher
-from batchrunner.grounding.values import leaves
+from batchrunner.grounding.values import Leaf, leaves
 from batchrunner.judge.answer import Answer, read_answer, wrapper_of
 
 #: Values that are checked; results may have any number.
@@ -37,16 +37,19 @@ def ground(
     if index.is_empty:
         return Grounding(problem="no page holds text" if pages else "no page was captured")
     searcher = Searcher(index, answer.value, url, named)
-    by_path, unchecked = dict[str, Grounded](), 0
     values = leaves(answer.value)
-    for leaf in islice(values, MAX_VALUES):
-        found = searcher.search(leaf)
-        if found is None:
-            unchecked += 1
-        else:
-            by_path[answer.path_of(leaf.path)] = found
-    unchecked += sum(1 for _ in values)
-    return Grounding(by_path=by_path, unchecked=unchecked)
+    found = [(leaf, searcher.search(leaf)) for leaf in islice(values, MAX_VALUES)]
+    by_path = {
+        answer.path_of(leaf.path): _explained(searcher, leaf, each) for leaf, each in found if each
+    }
+    return Grounding(by_path=by_path, unchecked=len(found) - len(by_path) + sum(1 for _ in values))
+
+
+def _explained(searcher: Searcher, leaf: Leaf, found: Grounded) -> Grounded:
+    """Return what was found; an absent number that follows from other values is derived."""
+    if found.status is Status.ABSENT:
+        return searcher.explain(leaf) or found
+    return found
 
 
 def _answer_of(value: Any, named: frozenset[str]) -> Answer:

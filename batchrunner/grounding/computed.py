@@ -132,6 +132,7 @@ def _operations(first: Decimal, second: Decimal) -> Iterator[tuple[str, Decimal]
     try:
         if second:
             yield "/", first / second
+            yield "× 1000 /", 1000 * first / second
             yield "in percent less than", 100 * (second - first) / second
             yield "in percent of", 100 * first / second
     except (InvalidOperation, DivisionByZero):

@@ -10,10 +10,11 @@ from batchrunner.grounding.dates import DateAt, date_of, dates_in, instants_in, 
 from batchrunner.grounding.folding import is_unspaced
 from batchrunner.grounding.page_index import PageIndex, Segment
 from batchrunner.grounding.text_search import Hit
-from batchrunner.grounding.words import RELATIVE_DATES
+from batchrunner.grounding.words import RELATIVE_DATES, concepts_of
 
 #: A longest line that may be just "3 days ago", in characters.
 _MAX_RELATIVE = 48
+_SAYS_TIME = re.compile(r"\d:\d\d|\d\s?(?:[ap]\.?m|uhr|h|時|时|点|시)", re.IGNORECASE)
 _ONLY_TIMES = re.compile(
     r"[\d:.h時时시分분\s–\-~apm]+(?:uhr|to|bis|until|à)?[\d:.h\s–\-~apm]*(?:uhr)?", re.IGNORECASE
 )
@@ -24,7 +25,9 @@ def find_date(index: PageIndex, value: str) -> Hit | None:
     wanted = date_of(value)
     if not wanted:
         return None
-    if not (hit := _same_moment(index, value) or _best(index, wanted)):
+    if hit := _same_moment(index, value):
+        return hit
+    if not (hit := _best(index, wanted)):
         return _stamp(index, wanted) or _relative(index)
     times = times_in(value) - {(0, 0)}
     if times and not hit.how and hit.segment and not _shows_times(hit, times):
@@ -103,6 +106,9 @@ def _relative(index: PageIndex) -> Hit | None:
         for start, end in _short_lines(segment):
             line = segment.folded[start:end]
             spaced = f" {' '.join(line.split())} "
+            counts = any(map(str.isdigit, line)) and "time" in concepts_of(line.split())
+            if not counts and len(line.split()) > 2:
+                continue
             if any(_says(spaced, word) for word in RELATIVE_DATES):
                 return Hit(segment, start, end, how="the page shows a relative date")
     return None
@@ -124,7 +130,7 @@ def _says(spaced: str, word: str) -> bool:
 
 def find_times(index: PageIndex, value: str) -> Hit | None:
     """Return the place of times of day: `7:30 pm` for `19:30`."""
-    wanted = times_in(value)
+    wanted = times_in(value) if _SAYS_TIME.search(value) else None
     if not wanted or not _ONLY_TIMES.fullmatch(value):
         return None
     for segment in index.segments:

@@ -14,7 +14,7 @@ _YEARS_FIRST = re.compile(
     r"(?<!\d)(\d{4})\s?[-/.年년]\s?(\d{1,2})(?:\s?[-/.月월]\s?(\d{1,2})(?!\d)[日일]?|\s?[月월]|(?![\d-]))"
 )
 _YEARS_LAST = re.compile(r"(?<![\d.])(\d{1,2})\s?[-/.]\s?(\d{1,2})\s?[-/.]\s?(\d{4}|\d{2})(?![\d])")
-_NO_YEAR = re.compile(r"(?<![\d./-])(\d{1,2})(?:\.(\d{1,2})\.|[月월]\s?(\d{1,2})[日일])(?!\d)")
+_NO_YEAR = re.compile(r"(?<![\d./年-])(\d{1,2})(?:\.(\d{1,2})\.|[月월]\s?(\d{1,2})[日일])(?!\d)")
 _COMPACT = re.compile(r"(?<!\d)(19\d\d|20\d\d)(0[1-9]|1[0-2])([0-3]\d)(?:T\d{4,6}Z?)?(?!\d)")
 _ERA = re.compile(r"(令和|平成|昭和)\s?(\d{1,2}|元)年\s?(\d{1,2})月\s?(\d{1,2})日")
 _ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925}
@@ -27,8 +27,8 @@ _NAMED = re.compile(
     rf"(?:[ .,'-]*(?:de |del |of |r )?((?:19|20|25)\d\d|\d\d(?![\d:])))?"
 )
 _TIME = re.compile(
-    r"(?<![\d:.])([01]?\d|2[0-4])(?:[:h.時时시]\s?([0-5]\d)(?::[0-5]\d(?:\.\d+)?)?[分분]?|(?=\s?[ap]\.?m\b))"
-    r"(?:\s?([ap])\.?m\b)?(?![\d:])",
+    r"(?<![\d:.])([01]?\d|2[0-4])(?:[:h.時时시]\s?([0-5]\d)(?::[0-5]\d(?:\.\d+)?)?[分분]?|(?=\s?(?:[ap]\.?m|uhr|h|時|时|点|시)(?![^\W\d_])))"
+    r"(?:\s?([ap])\.?m(?![^\W\d_]))?(?![\d:])",
     re.IGNORECASE,
 )
 _ZONED = re.compile(
@@ -86,6 +86,9 @@ def _with_names(text: str) -> Iterator[DateAt]:
             continue
         year = _full_year(int(last)) if last else None
         day = before or after
+        if len(last or after or "") == 2 and (before or last):  # it may be an hour
+            for month in MONTHS[name]:
+                yield from _valid(None, month, int(day) if day else None, found)
         if before and after and not last:
             year = _full_year(int(after))
         for month in MONTHS[name]:

@@ -6,7 +6,7 @@ import codecs
 import re
 
 #: Longest page that is read, in characters; what follows is left out.
-MAX_LENGTH = 8_000_000
+MAX_LENGTH = 4_000_000
 _DECLARED = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),

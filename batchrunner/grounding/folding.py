@@ -13,7 +13,7 @@ _INVISIBLE = re.compile(
 )
 _SPACES = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r"[ \x01]*\n[\s\x01]*")
-_SEAMS = re.compile(rf"(?: *{SEAM}+ +| +{SEAM}+ *)+")
+_SEAMS = re.compile(rf"(?: *{SEAM}+ +| +{SEAM}+ *)+|{SEAM}{{2,}}")
 _FRACTION = re.compile(r"(\d?)\s?([¼-¾⅐-⅞])")
 #: Letters that stand for several.
 _LONGER = {
@@ -45,7 +45,10 @@ class _Folds(dict[int, int]):
 def _folded(char: str) -> str:
     if char in "\n" + SEAM:
         return char
-    base = unicodedata.normalize("NFKD", char.lower())[0].lower()[0]
+    # Diacritics are left out of the scripts that are read without them.
+    base = char.lower()[0]
+    if char < "\u0590" or "\u1e00" <= char <= "\u1fff":
+        base = unicodedata.normalize("NFKD", base)[0].lower()[0]
     base = {"ø": "o", "đ": "d", "ł": "l", "ı": "i", "ð": "d", "þ": "t"}.get(base, base)
     return base if unicodedata.category(base)[0] in "LNM" else " "
 
@@ -67,14 +70,20 @@ _FRACTIONS: Mapping[str, str] = {
 
 def readable(text: str) -> str:
     """Return text with one spelling of spaces, digits and letters; lines and case stay."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text
     if not text.isascii():
         text = _FRACTION.sub(lambda found: (found[1] or "0") + _FRACTIONS[found[2]], text)
         text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
         text = _LONGER_PATTERN.sub(lambda found: _LONGER[found[0]], text).translate(_DIGITS)
     elif "\0" in text:
         text = text.replace("\0", "")
-    text = _SEAMS.sub(" ", _SPACES.sub(" ", text))
+    text = _SEAMS.sub(_seam, _SPACES.sub(" ", text))
     return _LINES.sub("\n", text) if "\n" in text else text
+
+
+def _seam(found: re.Match[str]) -> str:
+    return " " if " " in found[0] else SEAM
 
 
 def folded(text: str) -> str:

@@ -1,7 +1,7 @@
 """
 Takes a page apart: its text, its attributes, its addresses, and the data in its scripts.
 
-Pages are read token by token and not as a tree, so that the time is in proportion to the length,
+Pages are read with patterns and not as a tree, so that the time is in proportion to the length,
 however deep or broken the page is.
 """
 
@@ -15,33 +15,39 @@ from html import unescape
 from batchrunner.grounding.folding import SEAM
 from batchrunner.grounding.script_data import KeyedText, json_values, script_values
 
-#: What has an end tag and no elements inside.
-_RAW = "script|style|title|textarea"
-#: A quote opens a value only after `=`; the possessive repeats keep the time linear.
-_ATTRIBUTES = r"""((?:[^>=]++|=\s*+(?:"[^"]*+"?|'[^']*+'?)?)*+)>?"""
-_TOKEN = re.compile(
-    rf"<(?:!--.*?(?:-->|\Z)|({_RAW})(?=[\s/>]){_ATTRIBUTES}(.*?)(?:</\1[^>]*>?|\Z)"
-    rf"|(/?)([a-z][^\s/>]*){_ATTRIBUTES}|[!?/][^>]*>?)",
-    re.IGNORECASE | re.DOTALL,
+#: What stands inside a tag: a quote opens a value only after `=`. Possessive, so that it is linear.
+_INSIDE = r"""((?:[^>=]++|=\s*+(?:"[^"]*+"?|'[^']*+'?)?)*+)"""
+#: Elements with an end tag and no elements inside, comments, and elements of the head.
+_RAW_PART = re.compile(
+    rf"<!--(?:[^-]++|-(?!->))*+(?:-->)?|<(script|style|title|textarea)(?=[\s/>]){_INSIDE}>?"
+    rf"((?:[^<]++|<(?!/\1))*+)(?:</\1[^>]*+>?)?|<(meta|base|html)(?=[\s/>]){_INSIDE}>?",
+    re.IGNORECASE,
 )
+_INLINE_TAG = re.compile(
+    r"</?(?:a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|nobr|q|s|samp"
+    rf"|small|span|strike|strong|sub|sup|time|tt|u|var|[a-z]++-[^\s/>]*+)(?=[\s/>]){_INSIDE}>?",
+    re.IGNORECASE,
+)
+_BREAK_IN_WORD = re.compile(r"<wbr\s*+/?>", re.IGNORECASE)
+_TAG = re.compile(rf"<(?:/?[a-z]{_INSIDE}>?|[!?/][^>]*+>?)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([^\s=>"'/]++)\s*+=\s*+("[^"]*+|'[^']*+|[^\s>"']++)""")
-_INLINE = frozenset(
-    {"a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em"}
-    | {"font", "i", "ins", "kbd", "mark", "nobr", "q", "s", "samp", "small", "span", "strike"}
-    | {"strong", "sub", "sup", "time", "tt", "u", "var"}
-)
-_NOTHING = frozenset({"wbr"})
-_SHOWN = frozenset(
-    {"alt", "title", "content", "value", "datetime", "placeholder", "label", "summary"}
-    | {"aria-label", "data", "cite"}
+_OPEN_TAG = re.compile(rf"<[a-z][^\s/>]*+{_INSIDE}", re.IGNORECASE)
+_SHOWN = re.compile(
+    r"""(?<=[\s"'])(alt|title|content|value|datetime|placeholder|label|summary|aria-label|data|cite"""
+    r"""|data-[\w-]++|href|src|action|poster|srcset)\s*+=\s*+("[^"]*+|'[^']*+|[^\s>"']++)""",
+    re.IGNORECASE,
 )
 _ADDRESSES = frozenset(
     {"href", "src", "action", "poster", "data-src", "data-href", "data-url", "srcset"}
 )
+_VALUES = ("content", "value", "datetime")
 #: Attributes that say what the value of an element is.
 _KEYS = ("itemprop", "property", "name")
-#: Texts, attributes and values of scripts that are kept of one page, in characters.
-MAX_KEPT = 4_000_000
+#: Characters of each kind of part that are kept of one page.
+MAX_KEPT = 1_000_000
+#: Longest script that is read; what is kept of its values is bounded apart.
+MAX_SCRIPT = 4_000_000
+_TEMPLATES = ("text/template", "text/html", "text/x-template", "text/x-handlebars-template")
 
 
 @dataclass(slots=True)
@@ -62,58 +68,65 @@ class PageParts:
 def page_parts(html: str) -> PageParts:
     """Return the parts of a page."""
     parts = PageParts()
-    texts, end, kept = list[str](), 0, 0
-    for token in _TOKEN.finditer(html):
-        if token.start() > end:
-            texts.append(html[end : token.start()])
-            kept += token.start() - end
-        end = token.end()
-        raw, name = token[1], token[5]
-        if name is not None:
-            texts.append(_separator(name))
-            if token[6] and not token[4]:
-                _add_attributes(parts, name.lower(), token[6])
-        elif raw is not None:
-            texts.append("\n")
-            _add_raw(parts, raw.lower(), token[2] or "", token[3], texts)
-        if kept > MAX_KEPT:
-            parts.is_cut = True
-            break
-    else:
-        texts.append(html[end : end + MAX_KEPT])
-    parts.text = unescape("".join(texts))
+    pieces, end = list[str](), 0
+    for raw in _RAW_PART.finditer(html):
+        pieces.append(html[end : raw.start()])
+        end = raw.end()
+        if raw[1]:
+            pieces.append("\n")
+            _add_raw(parts, raw[1].lower(), raw[2], raw[3], pieces)
+        elif raw[4]:
+            _add_of_head(parts, raw[4].lower(), raw[5])
+    pieces.append(html[end:])
+    markup = "".join(pieces)
+    _add_attributes(parts, markup)
+    text = _INLINE_TAG.sub(SEAM, _BREAK_IN_WORD.sub("", markup))
+    text = unescape(_TAG.sub("\n", text))
+    parts.is_cut |= len(text) > MAX_KEPT
+    parts.text = text[:MAX_KEPT]
     return parts
-
-
-def _separator(name: str) -> str:
-    if name in _INLINE:
-        return SEAM
-    if "-" in name or name.lower() in _INLINE:
-        return SEAM
-    return "" if name in _NOTHING else "\n"
 
 
 def attributes_of(text: str) -> Iterator[tuple[str, str]]:
     """Give the attributes inside a tag: names in lower case, values without quotes."""
     for name, value in _ATTRIBUTE.findall(text):
-        yield name.lower(), unescape(value.lstrip("\"'") if value[0] in "\"'" else value)
+        yield name.lower(), _plain(value)
 
 
-def _add_attributes(parts: PageParts, tag: str, text: str) -> None:
+def _add_of_head(parts: PageParts, tag: str, text: str) -> None:
     found = dict(attributes_of(text))
-    key = next((found[each] for each in _KEYS if each in found), "")
     if tag == "html":
         parts.language = found.get("lang", "")[:2].lower()
-    if tag == "base" and "href" in found and parts.base is None:
+    elif tag == "base" and "href" in found and parts.base is None:
         parts.base = found["href"]
-    target = parts.meta if tag == "meta" else parts.attributes
-    for name, value in found.items():
-        if name in _ADDRESSES:
-            parts.addresses.extend(_addresses(name, value))
-        elif name == "data-cfemail":
-            parts.attributes.append(("email", _decoded_address(value)))
-        elif value and (name in _SHOWN or name.startswith("data-")):
-            target.extend(_attribute_values(key or name, value))
+    elif tag == "meta" and found.get("content"):
+        key = next((found[each] for each in _KEYS if each in found), "")
+        parts.meta.append((key, found["content"]))
+
+
+def _add_attributes(parts: PageParts, markup: str) -> None:
+    for inside in dict.fromkeys(_OPEN_TAG.findall(markup)):
+        if not any(each in inside for each in _KEYS):
+            continue
+        named = dict(attributes_of(inside))
+        key = next((named[each] for each in _KEYS if each in named), "")
+        parts.attributes.extend((key, named[each]) for each in _VALUES if named.get(each))
+    for name, value in dict.fromkeys(_SHOWN.findall(markup)):
+        _add_attribute(parts, name.lower(), _plain(value))
+
+
+def _add_attribute(parts: PageParts, name: str, value: str) -> None:
+    if name in _ADDRESSES:
+        parts.addresses.extend(_addresses(name, value))
+    elif name == "data-cfemail":
+        parts.attributes.append(("email", _decoded_address(value)))
+    elif value:
+        parts.attributes.extend(_attribute_values(name, value))
+
+
+def _plain(value: str) -> str:
+    inner = value[1:] if value[0] in "\"'" else value
+    return unescape(inner) if "&" in inner else inner
 
 
 def _attribute_values(key: str, value: str) -> list[KeyedText]:
@@ -137,23 +150,18 @@ def _decoded_address(code: str) -> str:
     return bytes(each ^ data[0] for each in data[1:]).decode("utf-8", "replace")
 
 
-def _add_raw(parts: PageParts, name: str, attributes: str, body: str, texts: list[str]) -> None:
+def _add_raw(parts: PageParts, name: str, attributes: str, body: str, pieces: list[str]) -> None:
     if name == "title":
         parts.meta.append(("title", unescape(body)))
     elif name == "textarea":
-        texts.extend((body, "\n"))
+        pieces.extend((body, "\n"))
     elif name == "script":
-        if len(body) > MAX_KEPT:
+        if len(body) > MAX_SCRIPT:
             parts.is_cut = True
         kind = dict(attributes_of(attributes)).get("type", "").lower()
         if "ld+json" in kind:
-            parts.json_ld.extend(json_values(body[:MAX_KEPT]) or script_values(body[:MAX_KEPT]))
-        elif kind in (
-            "text/template",
-            "text/html",
-            "text/x-template",
-            "text/x-handlebars-template",
-        ):
-            texts.append(page_parts(body[:MAX_KEPT]).text)
+            parts.json_ld.extend(json_values(body[:MAX_SCRIPT]) or script_values(body[:MAX_SCRIPT]))
+        elif kind in _TEMPLATES:
+            pieces.append(body)
         else:
-            parts.scripts.extend(script_values(body[:MAX_KEPT]))
+            parts.scripts.extend(script_values(body[:MAX_SCRIPT]))

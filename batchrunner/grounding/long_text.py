@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from batchrunner.grounding.folding import readable
 from batchrunner.grounding.folding import words as words_of
 from batchrunner.grounding.numbers import numbers_in
-from batchrunner.grounding.page_index import PageIndex
+from batchrunner.grounding.page_index import PageIndex, Segment
 from batchrunner.grounding.text_search import Hit, find_as_written, has_unspaced
 
 #: A text with at least so many words may be reworded.
 MIN_WORDS = 6
+_MIN_UNSPACED = 16
 _MAX_LENGTH = 20_000
 _SENTENCE = re.compile(r"(?<=[.!?。！？…])\s*|\n+|\.\.\.")
 #: Words with fewer letters say little.
@@ -26,7 +27,9 @@ _PAIR = 2
 def is_long(value: str) -> bool:
     """Say whether a text is long enough to be reworded."""
     words = words_of(value[:_MAX_LENGTH])
-    return len(words) >= MIN_WORDS or (has_unspaced(value) and len("".join(words)) >= 16)
+    return sum(map(str.isalpha, words)) >= MIN_WORDS or (
+        has_unspaced(value) and len("".join(words)) >= 16
+    )
 
 
 def find_long(index: PageIndex, value: str) -> tuple[Hit | None, str]:
@@ -97,6 +100,7 @@ def language_of(spaced: str) -> str:
     foreign = sum(char > "\u036f" for char in letters)
     if letters and foreign * 2 > len(letters):
         return f"script {ord(max(letters)) >> 8}"
+    spaced = spaced[:20_000]
     counts = {
         language: sum(min(spaced.count(f" {word} "), 20) for word in words)
         for language, words in _FUNCTION_WORDS.items()
@@ -105,9 +109,13 @@ def language_of(spaced: str) -> str:
     return best if counts[best] >= 2 else ""
 
 
+def _language(segment: Segment) -> str:
+    return segment.remember("language", lambda: language_of(segment.spaced))
+
+
 def _other_language(index: PageIndex, text: str) -> bool:
     own = language_of(f" {' '.join(words_of(text))} ")
-    pages = {language_of(segment.spaced) for segment in index.segments[:2]} - {""}
+    pages = {_language(segment) for segment in index.segments[:2]} - {""}
     return bool(own and pages and own not in pages)
 
 

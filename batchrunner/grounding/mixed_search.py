@@ -7,37 +7,15 @@ from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, InvalidOperation
 
 from batchrunner.grounding.folding import readable
 from batchrunner.grounding.folding import words as words_of
-from batchrunner.grounding.number_search import Subject, find_number, is_about
+from batchrunner.grounding.number_search import Subject, is_about
 from batchrunner.grounding.numbers import NumberAt, canonical_value, is_common, numbers_in
 from batchrunner.grounding.page_index import PageIndex, Segment
 from batchrunner.grounding.text_search import Hit
-from batchrunner.grounding.words import CURRENCIES_OF, NUMBER_WORDS, SCALES, concepts_of
+from batchrunner.grounding.words import CURRENCIES_OF, NUMBER_WORDS, SCALES, UNITS, concepts_of
 
 _NOT_DIGITS = re.compile(r"[^\d.,'\s]+")
 _AROUND = 60
 _MAX_PLACES = 60
-#: Words in a field's name that name a unit → by how much a page's number may be multiplied.
-_FACTORS = {
-    "g": ("1000",),
-    "kg": ("0.001",),
-    "mg": ("1000",),
-    "ml": ("1000", "10"),
-    "l": ("0.001",),
-    "mm": ("10", "1000"),
-    "cm": ("100", "0.1"),
-    "m": ("0.01", "0.001", "1000"),
-    "km": ("0.001",),
-    "min": ("60",),
-    "mins": ("60",),
-    "minutes": ("60",),
-    "seconds": ("60", "3600"),
-    "hours": ("24",),
-    "days": ("7",),
-    "months": ("12",),
-    "cents": ("100",),
-    "mb": ("1024", "1000"),
-    "gb": ("1024", "1000"),
-}
 _HOURS = re.compile(
     r"(\d{1,3})\s?(?:h|hr|hrs|hours?|std\.?|stunden?|heures?|horas?|ore|ч|час\w*|時間|小时)"
     r"[ ,]{0,2}(?:and |und )?"
@@ -116,9 +94,10 @@ def _compare(
     segment: Segment, place: NumberAt, words: set[str], others: list[set[str]], subject: Subject
 ) -> Hit | None:
     left, right = max(0, place.start - _AROUND), place.end + _AROUND
-    beside = {each.value for each in numbers_in(segment.seamed[left:right])}
-    if not all(each & beside for each in others):
-        return None
+    if others:
+        beside = {each.value for each in numbers_in(segment.seamed[left:right])}
+        if not all(each & beside for each in others):
+            return None
     around = set(re.findall(r"[^\W\d_]+\d?", segment.folded[left:right]))
     if all(word in around or _short(word, around) for word in words):
         return Hit(segment, place.start, place.end)
@@ -137,20 +116,21 @@ def _short(word: str, around: set[str]) -> bool:
 def find_rounded(index: PageIndex, value: str, subject: Subject) -> Hit | None:
     """Return the place of a number that the value rounds, or cuts the decimals of."""
     places = len(value.partition(".")[2])
+    if len(value) < 2:
+        return None
     step = Decimal(1).scaleb(-places)
-    number = Decimal(value)
     for segment in index.segments:
         for shown, at in segment.numbers.items():
-            if len(shown.partition(".")[2]) <= places or "." not in shown or len(shown) > 20:
+            if not _may_round(shown, places) or Decimal(value) not in _rounded(shown, step):
                 continue
-            if abs(Decimal(shown) - number) > step:
-                continue
-            if number not in _rounded(shown, step):
-                continue
-            for place in at if is_common(value) else at[:1]:
+            for place in at:
                 if not is_common(value) or is_about(segment, place, subject):
                     return Hit(segment, place.start, place.end, how="rounded")
     return None
+
+
+def _may_round(shown: str, places: int) -> bool:
+    return "." in shown and len(shown.partition(".")[2]) > places and len(shown) <= 20
 
 
 def _rounded(shown: str, step: Decimal) -> set[Decimal]:
@@ -163,15 +143,23 @@ def _rounded(shown: str, step: Decimal) -> set[Decimal]:
 
 def find_with_unit(index: PageIndex, value: str, subject: Subject) -> Hit | None:
     """Return the place of a number in another unit than the field's name says: 1.5 kg for 1500."""
-    number = Decimal(value)
-    for unit in sorted(subject.words & _FACTORS.keys()):
-        for factor in _FACTORS[unit]:
-            other = canonical_value(number / Decimal(factor))
-            hit = find_number(index, other, subject) if other else None
-            if hit:
-                return hit._replace(how="in another unit")
-        if unit in ("min", "mins", "minutes") and (hit := _hours(index, number)):
-            return hit
+    for units in UNITS:
+        for unit in subject.words & units.keys():
+            inner = Decimal(value) * Decimal(units[unit])
+            for other, size in units.items():
+                shown = canonical_value((inner / Decimal(size)).quantize(Decimal("1e-6")))
+                if size != units[unit] and shown and (hit := _with_unit(index, shown, other)):
+                    return hit
+            if unit in ("min", "mins", "minutes") and (hit := _hours(index, Decimal(value))):
+                return hit
+    return None
+
+
+def _with_unit(index: PageIndex, value: str, unit: str) -> Hit | None:
+    for segment in index.segments:
+        for place in segment.numbers.get(value, ()):
+            if segment.folded[place.end : place.end + 12].split()[:1] == [unit]:
+                return Hit(segment, place.start, place.end, how="in another unit")
     return None
 
 

@@ -17,10 +17,14 @@ _SCALE = re.compile(r"[ \x01]?([^\W\d_]{1,10}\.?)")
 _GROUPED = re.compile(
     r"\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}|\d{1,4}(?:([, ])\d{4})+"
 )
+_UNSPACED = re.compile(rf"[^ {SEAM}]+")
+_BETWEEN_COMMAS = re.compile(r"[^,]+")
 _PARTS = re.compile(r"\d+")
 _MIXED = re.compile(r"(\d[\d.,' ]*?)([.,])(\d+)")
 _LETTERS_BEFORE = re.compile(r"[^\W\d_]{1,7}\.?\Z")
 _BIG_UNITS = re.compile(r"(\d{1,4})([億亿억])\s?(\d{1,4})([万萬만])")
+#: A fraction as recipes have it: `3/4`, `2 1/2`.
+_PART_OF = re.compile(r"(?<![\d/.,])(?:(\d{1,2}) )?([1-7])/([2-8])(?![\d/.,])")
 #: Numbers with more digits are looked for as text.
 MAX_DIGITS = 24
 
@@ -66,8 +70,13 @@ def numbers_in(text: str) -> Iterator[NumberAt]:
             values = _readings(digits, start)
         for each in values:
             yield each
-            if each.end == end and end < len(text):
+            if each.end == end and (
+                text[end : end + 1].isalpha() or text[end + 1 : end + 2].isalpha()
+            ):
                 yield from _scaled(text, each)
+    for found in _PART_OF.finditer(text):
+        part = Decimal(found[2]) / Decimal(found[3]) + int(found[1] or 0)
+        yield NumberAt(canonical(f"{part:.4f}"), *found.span())
     for found in _BIG_UNITS.finditer(text):
         value = int(found[1]) * 10**8 + int(found[3]) * 10**4
         yield NumberAt(str(value), *found.span())
@@ -95,9 +104,9 @@ def _readings(run: str, start: int) -> Iterator[NumberAt]:
     for value in _whole(joined):
         yield NumberAt(value, start, start + len(run))
     if " " in run or SEAM in run:
-        yield from _pieces(run, start, re.compile(rf"[^ {SEAM}]+"))
+        yield from _pieces(run, start, _UNSPACED)
     elif not any(True for _ in _whole(joined)):
-        yield from _pieces(run, start, re.compile(r"[^,]+") if "," in run else _PARTS)
+        yield from _pieces(run, start, _BETWEEN_COMMAS if "," in run else _PARTS)
 
 
 def _pieces(run: str, start: int, pattern: re.Pattern[str]) -> Iterator[NumberAt]:
@@ -140,7 +149,8 @@ def is_common(value: str) -> bool:
     """
     Say whether a number stands in many pages by chance.
 
-    Such are numbers of up to two digits beside zeros at the end, and years.
+    Such are numbers below 1000 of up to two digits beside zeros at the end, and years.
     """
     digits = value.replace(".", "").strip("0")
-    return len(digits) <= 2 or (len(value) == 4 and value[:2] in ("19", "20"))
+    whole = value.partition(".")[0]
+    return (len(digits) <= 2 and len(whole) <= 3) or (len(value) == 4 and value[:2] in ("19", "20"))

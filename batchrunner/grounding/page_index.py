@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from batchrunner.grounding.decoding import page_text
+from batchrunner.grounding.decoding import MAX_LENGTH, page_text
 from batchrunner.grounding.folding import SEAM, folded, readable
 from batchrunner.grounding.found import Where
 from batchrunner.grounding.html_parts import MAX_KEPT, PageParts, page_parts
@@ -32,6 +32,7 @@ class Segment:
         self.seamed = text  #: with a sign where two inline elements meet
         self.text = text.replace(SEAM, " ")  #: as long
         self.keys = keys  #: where a line begins, and its name
+        self.is_cut = False  #: whether values of the page were left out
         self._remembered: dict[str, Any] = {}
 
     def remember(self, name: str, make: Callable[[], T]) -> T:
@@ -120,7 +121,8 @@ def index_pages(pages: Iterable[str | bytes]) -> PageIndex:
         index.addresses.append(parts.addresses)
         index.bases.append(parts.base)
         index.languages.append(parts.language)
-        index.is_cut |= parts.is_cut
+        index.is_cut |= parts.is_cut or len(page) > MAX_LENGTH
+    index.is_cut |= any(segment.is_cut for segment in index.segments)
     order = list(Where)
     index.segments.sort(key=lambda segment: order.index(segment.where))
     return index
@@ -139,14 +141,17 @@ def _segments(page: int, parts: PageParts) -> Iterator[Segment]:
 
 
 def _keyed(page: int, where: Where, values: Sequence[KeyedText]) -> Segment:
-    lines, keys, length = list[str](), list[tuple[int, str]](), 0
+    lines, keys, length, is_cut = list[str](), list[tuple[int, str]](), 0, False
     for key, value in dict.fromkeys(values):
         line = readable(" ".join(value.split()) if "\n" in value else value).strip()
         if not line:
             continue
         if length + len(line) > MAX_KEPT:
+            is_cut = True
             break
         keys.append((length, key))
         lines.append(line)
         length += len(line) + 1
-    return Segment(page, where, "\n".join(lines), keys)
+    segment = Segment(page, where, "\n".join(lines), keys)
+    segment.is_cut = is_cut
+    return segment

@@ -17,10 +17,11 @@ MAX_VALUES = 100_000
 MAX_LAYERS = 3
 _TAG = re.compile(r"<[a-zA-Z/!][^<>]{0,2000}>")
 _ASSIGNED = re.compile(r"[=(]\s*(?=[{\[])")
-_PAIR = re.compile(
-    r"""(?:["']?([A-Za-z_$][\w$-]{0,60})["']?\s*+[:=]\s*+)?"""
-    r"""("(?:[^"\\\n]|\\.){0,20000}+"|'(?:[^'\\\n]|\\.){0,20000}+'|(?<=[:=\s])-?\d[\d.]{0,20}+(?![\w.]))"""
+_LITERAL = re.compile(
+    r"""(?:(?<=[:=\[,])|(?<=[:=\[,]\s))(?:("(?:[^"\\\n]++|\\.)*+"|'(?:[^'\\\n]++|\\.)*+')(?!\s*+:)"""
+    r"""|(-?\d[\d.]*+)(?![\w.]))"""
 )
+_KEY_BEFORE = re.compile(r"""(?:^|[^\w$-])([A-Za-z_$][\w$-]{0,60})["']?\s?[:=]\s?\Z""")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _CONTROL = {"n": "\n", "t": " ", "r": " ", "b": "", "f": ""}
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -48,14 +49,16 @@ def script_values(text: str) -> list[KeyedText]:
         if end - start.end() > len(text) // 2:
             return _values(value, MAX_LAYERS)
     found = list[KeyedText]()
-    for pair in _PAIR.finditer(text):
+    for literal in _LITERAL.finditer(text):
         if len(found) >= MAX_VALUES:
             break
-        value = pair[2]
-        if value[0] not in "\"'":
-            found.append((pair[1] or "", value))
-        elif len(value) > 2:
-            found.extend(_of_text(pair[1] or "", _unescaped(value[1:-1]), 1))
+        at = literal.start()
+        before = _KEY_BEFORE.search(text, max(0, at - 66), at)
+        key = before[1] if before else ""
+        if literal[1] and len(literal[1]) > 2:
+            found.extend(_of_text(key, _unescaped(literal[1][1:-1]), 1))
+        elif literal[2] and key:
+            found.append((key, literal[2]))
     return found
 
 

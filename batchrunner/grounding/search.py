@@ -17,7 +17,7 @@ from batchrunner.grounding.address_search import (
     is_email,
     is_phone,
 )
-from batchrunner.grounding.computed import explain
+from batchrunner.grounding.computed import explain, number_of
 from batchrunner.grounding.date_search import find_date, find_times
 from batchrunner.grounding.folding import folded, readable
 from batchrunner.grounding.folding import words as words_of
@@ -30,8 +30,8 @@ from batchrunner.grounding.mixed_search import (
     find_word_for_number,
     price_parts,
 )
-from batchrunner.grounding.number_search import Subject, find_number, is_about
-from batchrunner.grounding.numbers import NumberAt, canonical_value, is_common
+from batchrunner.grounding.number_search import Subject, find_number, is_shown_short
+from batchrunner.grounding.numbers import canonical_value, is_common
 from batchrunner.grounding.page_index import PageIndex
 from batchrunner.grounding.short_answers import find_boolean, find_same, is_contradicted
 from batchrunner.grounding.text_search import (
@@ -44,7 +44,7 @@ from batchrunner.grounding.text_search import (
     has_unspaced,
     spellings,
 )
-from batchrunner.grounding.values import Leaf
+from batchrunner.grounding.values import Leaf, name_words
 from batchrunner.grounding.words import CURRENCIES_OF, concepts_of
 
 #: Words for nothing: there is no value to look for.
@@ -75,6 +75,7 @@ class Searcher:
         self, index: PageIndex, result: Any, url: str | None, named: frozenset[str]
     ) -> None:
         self._index, self._result, self._url, self._named = index, result, url, named
+        self._known = set[str]()  #: numbers of the result that were found
         self._anchors: dict[int, dict[str, dict[int, list[int]]]] = {}
 
     @cached_property
@@ -120,7 +121,14 @@ class Searcher:
         )
         if hit:
             return self._found(leaf, hit)
-        reason = explain(leaf, number, self._result, self._is_known)
+        return None
+
+    def explain(self, leaf: Leaf) -> Grounded | None:
+        """Return how an absent number follows from others that were found; None if it does not."""
+        number = number_of(leaf.value)
+        if number is None:
+            return None
+        reason = explain(leaf, abs(number), self._result, self._is_known)
         return self._found(leaf, Hit(None, how=reason)) if reason else None
 
     def _why(self, value: str) -> str:
@@ -129,8 +137,7 @@ class Searcher:
         return ""
 
     def _is_known(self, number: Decimal) -> bool:
-        value = canonical_value(number)
-        return any(value in segment.numbers for segment in self._index.segments)
+        return canonical_value(number) in self._known
 
     def _text(self, leaf: Leaf, value: str) -> Grounded | None:
         if _NOTHING.fullmatch(value) and not self._symbol(value):
@@ -139,11 +146,13 @@ class Searcher:
             return None
         if found := self._of_form(leaf, value):
             return found
+        if hit := self._as_date(leaf, value):
+            return self._found(leaf, hit)
         if is_long(value):
             hit, how = find_long(self._index, value)
             return self._found(leaf, hit._replace(how=how)) if hit else self._absent(leaf, how)
-        ways = (self._as_written, self._as_number, self._as_date, self._in_other_words)
-        for find in ways[1:3] if price_parts(value) else ways:
+        ways = (self._as_written, self._as_number, self._in_other_words)
+        for find in ways[1:2] if price_parts(value) else ways:
             if hit := find(leaf, value):
                 return self._found(leaf, hit)
         return self._absent(leaf)
@@ -187,14 +196,15 @@ class Searcher:
         for hit in find_as_written(self._index, value):
             if is_contradicted(value, hit):
                 continue
-            if subject is None or self._is_about(hit, value, subject):
+            if subject is None or self._is_shown(hit, value, subject):
                 return hit
-        return find_spread(self._index, value)
+        spread = find_spread(self._index, value)
+        return spread if spread and not is_contradicted(value, spread) else None
 
-    def _is_about(self, hit: Hit, value: str, subject: Subject) -> bool:
+    def _is_shown(self, hit: Hit, value: str, subject: Subject) -> bool:
         if hit.segment is None or not hit.end:
             return False
-        return is_about(hit.segment, NumberAt(value, hit.start, hit.end), subject)
+        return is_shown_short(hit.segment, hit.start, hit.end, value.strip(), subject)
 
     def _as_number(self, leaf: Leaf, value: str) -> Hit | None:
         subject = self._subject(leaf)
@@ -229,6 +239,8 @@ class Searcher:
 
     def _subject(self, leaf: Leaf) -> Subject:
         words = leaf.words
+        if not frozenset(words) - _GENERIC:  # `total` beside `buildings` counts buildings
+            words = [*words, *(each for name in leaf.parent for each in name_words(str(name)))]
         currencies = frozenset[str]()
         for name, part in list(leaf.parent.items())[:50]:
             if "currency" in name.lower() and isinstance(part, str):
@@ -280,6 +292,8 @@ class Searcher:
 
     def _found(self, leaf: Leaf, hit: Hit, status: Status | None = None) -> Grounded:
         segment = hit.segment
+        if (number := number_of(leaf.value)) is not None:
+            self._known.add(canonical_value(number) or "")
         return Grounded(
             status=status or (Status.DERIVED if hit.how else Status.GROUNDED),
             value=_short(leaf.value),

@@ -10,12 +10,14 @@ from batchrunner.grounding.folding import folded, is_unspaced, readable
 from batchrunner.grounding.folding import words as words_of
 from batchrunner.grounding.page_index import PageIndex, Segment
 
-#: Texts that are shorter, written together, are found by chance.
-_MIN_SQUEEZED = 8
+#: Texts with fewer words, written together, are found by chance.
+_MIN_SQUEEZED_WORDS = 4
 #: Longest text whose letters may be apart in the page (`Wi-Fi` for `WiFi`), in characters.
 _MAX_SPREAD = 40
 #: How far the words of one text may be apart beside their own length, in characters.
 _WINDOW = 60
+#: The same for two or three words: two people may stand beside each other.
+_TIGHT = 8
 #: Places of one word that are looked at.
 _MAX_PLACES = 200
 _JOINTS = re.compile(r"[,;/|()·•\n\[\]]+|\s[-–—:]\s|:\s")
@@ -53,7 +55,7 @@ def find_as_written(index: PageIndex, value: str) -> Iterator[Hit]:
     for segment in index.segments:
         yield from _one_after_the_other(segment, words)
     squeezed = "".join(words)
-    if has_unspaced(squeezed) or len(squeezed) >= _MIN_SQUEEZED:
+    if has_unspaced(squeezed) or len(words) >= _MIN_SQUEEZED_WORDS:
         for segment in index.segments:
             if squeezed in segment.squeezed:
                 yield _in_words(segment, segment.squeezed, squeezed)
@@ -109,23 +111,23 @@ def find_reordered(index: PageIndex, value: str) -> Hit | None:
     if not 2 <= len(words) <= 24:
         return None
     for segment in index.segments:
-        place = _near_each_other(segment, words, len(value) + _WINDOW)
+        place = _near_each_other(segment, words, len(value), _WINDOW if len(words) > 3 else _TIGHT)
         if place:
             return Hit(segment, *place[:2], how=place[2])
     return None
 
 
 def _near_each_other(
-    segment: Segment, words: Sequence[str], window: int
+    segment: Segment, words: Sequence[str], length: int, room: int
 ) -> tuple[int, int, str] | None:
     text = segment.folded
-    rarest = min(words, key=lambda word: (segment.spaced.count(f" {word} ") or 10**6, -len(word)))
-    if f" {rarest} " not in segment.spaced:
+    longest = max(words, key=len)
+    if f" {longest} " not in segment.spaced:
         return None
-    for count, place in enumerate(segment.places([rarest])):
+    for count, place in enumerate(segment.places([longest])):
         if count >= _MAX_PLACES:
             return None
-        left, right = max(0, place.start() - window), place.end() + window
+        left, right = max(0, place.start() - length - room), place.end() + length + room
         around = text[left:right].split()
         known = set(around)
         missing = [word for word in words if word not in known]

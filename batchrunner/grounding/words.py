@@ -41,6 +41,25 @@ CURRENCIES_OF: Mapping[str, frozenset[str]] = {
 CONCEPTS = _sets(_DATA["concepts"])
 #: A short answer → what pages say where it holds.
 SAME = {name: each | {_folded(name)} for name, each in _sets(_DATA["same"]).items()}
+#: A word, or the start of one in scripts without spaces → the concepts that it speaks for.
+CONCEPTS_OF: Mapping[str, frozenset[str]] = {
+    word: frozenset(concept for concept, each in CONCEPTS.items() if word in each)
+    for word in frozenset().union(*CONCEPTS.values())
+}
+#: Units by what they measure, with their size; a field's name may have one, a page another.
+UNITS = (
+    {"mg": "0.001", "g": "1", "gram": "1", "grams": "1", "kg": "1000", "t": "1000000"},
+    {"ml": "1", "cl": "10", "dl": "100", "l": "1000", "liter": "1000", "litre": "1000"},
+    {"mm": "1", "cm": "10", "m": "1000", "km": "1000000", "meter": "1000", "metres": "1000"},
+    {"seconds": "1", "s": "1", "sec": "1", "min": "60", "mins": "60", "minutes": "60"}
+    | {"minuten": "60", "h": "3600", "hr": "3600", "hours": "3600", "hour": "3600"}
+    | {"stunden": "3600", "heures": "3600", "horas": "3600", "days": "86400", "tage": "86400"}
+    | {"day": "86400", "weeks": "604800", "week": "604800", "wochen": "604800"},
+    {"months": "1", "month": "1", "monate": "1", "years": "12", "year": "12", "jahre": "12"}
+    | {"ans": "12", "anos": "12", "mois": "1", "meses": "1", "mesi": "1", "anni": "12"},
+    {"kb": "0.001", "mb": "1", "gb": "1000", "tb": "1000000"},
+    {"w": "1", "kw": "1000", "mw": "1000000"},
+)
 RELATIVE_DATES = _sets(_DATA["relative"])["days"]
 #: A word for a number → the number.
 NUMBER_WORDS: Mapping[str, str] = {_folded(word): each for word, each in _DATA["numbers"].items()}

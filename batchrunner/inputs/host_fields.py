@@ -26,6 +26,7 @@ from batchrunner.policy.budget import budget_of
 
 _HOST = re.compile(r"\*|[a-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?", re.ASCII)
 _TIMES = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?) ?x", re.ASCII)
+_PART = re.compile(r"0?\.[0-9]{1,9}|1(?:\.0{1,9})?", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%", re.ASCII)
 
 
@@ -66,6 +67,13 @@ def share_of(node: Node) -> Decimal | None:
     percent = _PERCENT.fullmatch(node.text.strip()) if type(node) is Scalar else None
     share = Decimal(percent[1]) / 100 if percent else decimal(node)
     return None if share is None or not 0 < share <= 1 else Decimal(str(share))
+
+
+def share_of_text(text: str) -> Decimal | None:
+    """Return the share that a text like `95%` or `0.95` names; None if it names none."""
+    percent, part = _PERCENT.fullmatch(text.strip()), _PART.fullmatch(text.strip())
+    share = Decimal(percent[1]) / 100 if percent else Decimal(part[0]) if part else Decimal(0)
+    return share if 0 < share <= 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)

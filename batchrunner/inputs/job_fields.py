@@ -17,6 +17,7 @@ from batchrunner.inputs.field_types import (
     Text,
     WholeNumber,
 )
+from batchrunner.inputs.grounding_fields import GroundingSetting
 from batchrunner.inputs.host_fields import (
     CONCURRENCY,
     CanaryRule,
@@ -122,6 +123,9 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
         WholeNumber(minimum=1), "the newest editions that stay; older ones are removed"
     ),
     "quality": Field(QualityRule(), "what the rows of the batch must be"),
+    "grounding": Field(
+        GroundingSetting(), "the jobs whose values are searched for in the pages of their runs"
+    ),
     "diff": Field(DiffRule(), "what comparisons with other editions overlook"),
 }
 

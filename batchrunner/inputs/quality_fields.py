@@ -134,4 +134,4 @@ class QualityRule:
             values["unique"] = tuple(dict.fromkeys(values["unique"]))
         if "on_bad" in values:
             values["on_bad"] = OnBad(values["on_bad"])
-        return QualityBounds(**values)
+        return QualityBounds(given=True, **values)

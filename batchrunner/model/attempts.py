@@ -48,6 +48,7 @@ class SubmittedAttempt:
     #: Only the changed options.
     option_overrides: Mapping[str, Any] = field(default_factory=dict)
     marker: str | None = None  #: at the end of its run's goal; None if goals have no markers
+    grounded: bool = False  #: its pages are captured, to search for the values of its result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

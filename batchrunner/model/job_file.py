@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from batchrunner.model.categories import RuleKey
 from batchrunner.model.diff_settings import DiffSettings
+from batchrunner.model.grounding_rule import GroundingRule
 from batchrunner.model.quality import QualityBounds
 from batchrunner.model.retry_rule import RetryRule
 
@@ -154,6 +155,8 @@ class Settings:
     time_zone: str | None = None  #: of these slots; None: this machine's
     keep_editions: int | None = None  #: editions that stay; None: all
     quality: QualityBounds = field(default_factory=QualityBounds)  #: what its rows must be
+    #: Whose values are searched for in the pages of their runs.
+    grounding: GroundingRule = field(default_factory=GroundingRule)
     diff: DiffSettings = field(default_factory=DiffSettings)  #: what comparisons overlook
 
 

@@ -70,6 +70,7 @@ class QualityBounds:
     coverage: Mapping[str, Decimal] = field(default_factory=dict)  #: least share, by field
     unique: tuple[str, ...] = ()  #: fields that have another value in every row
     duplicates: Decimal | None = None  #: largest share of rows that repeat the answer of another
+    given: bool = False  #: the job file has some, so rows that are bad violate them
     drift: Decimal | None = DEFAULT_DRIFT  #: by how much a share may move; None: drift is not told
     on_bad: OnBad = OnBad.REPORT
 

@@ -49,6 +49,7 @@ class FinishedJob:
     schema_fields: frozenset[str] = frozenset()
     verdict: Verdict | None = None  #: on its result; None: it has none, or an older version ran it
     finding: Finding | None = None  #: what decided the verdict
+    grounding: str | None = None  #: how much of its result is in its pages; None: not checked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -61,7 +61,7 @@ class AllColumns:
     def see(self, job: FinishedJob, value: Json) -> None:
         """Take note of the columns that a row needs."""
         self._has_artifacts = self._has_artifacts or bool(job.artifacts)
-        if job.help is not None or job.run_error is not None:
+        if job.help is not None or job.run_error is not None or job.grounding is not None:
             self._advice |= {name: True for name, get in ADVICE.items() if get(job)}
         if self._typed:
             self._see_kinds(job, value)

@@ -64,12 +64,14 @@ FIELDS: Mapping[str, Callable[[FinishedJob], str | int | None]] = {
 RESULT = "result"
 #: The column after that, if any job has artifacts: a list of their paths.
 ARTIFACTS = "artifacts"
-#: The columns after that, each only if any job has something in it: what the API said of its run.
+#: The columns after that, each only if any job has something in it: what the API said of its run,
+#: and how much of its result is in the pages of the run.
 ADVICE: Mapping[str, Callable[[FinishedJob], str | None]] = {
     "help_url": lambda job: job.help.url if job.help else None,
     "help_message": lambda job: job.help.message if job.help else None,
     "profile_hint": lambda job: _hint(job.help.profile_hint) if job.help else None,
     "run_error": attrgetter("run_error"),
+    "grounding": attrgetter("grounding"),
 }
 #: The fixed columns that tell why a job failed.
 FAILURE_COLUMNS = ("id", "url", "goal", "category", "code", "message", "attempts", "run_id")

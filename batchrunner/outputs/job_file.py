@@ -13,6 +13,7 @@ import yaml
 
 from batchrunner.model import RetryRule, Settings
 from batchrunner.model.diff_settings import DiffSettings
+from batchrunner.model.grounding_rule import GroundingRule
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.job_file import AUTO, HostRule, StopLoss
 from batchrunner.model.quality import QualityBounds
@@ -154,10 +155,17 @@ def _diff(diff: DiffSettings) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value}
 
 
+def _grounding(rule: GroundingRule) -> Any:
+    words = {Decimal(0): "off", Decimal(1): "all"}
+    sample = words.get(rule.sample) or _percent(rule.sample)
+    return {"sample": sample, "with_profiles": True} if rule.with_profiles else sample
+
+
 #: Kind of a rule → what writes it as a job file does.
 _PLAIN_RULES: Mapping[type, Callable[[Any], Any]] = {
     StopLoss: _stop_loss,
     QualityBounds: _quality,
+    GroundingRule: _grounding,
     DiffSettings: _diff,
 }
 

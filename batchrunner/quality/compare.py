@@ -96,7 +96,11 @@ def compare(
     Without a baseline only what is wrong in any batch counts. Where the batch is not *complete*,
     rows that are still to come are not missed.
     """
-    evidence = evidence_of(profile, baseline, bounds, complete=complete)
+    return quality_by(evidence_of(profile, baseline, bounds, complete=complete))
+
+
+def quality_by(evidence: Sequence[Evidence]) -> Quality:
+    """Return the word that follows from what was found."""
     reasons = tuple(each.reason for each in evidence)
     words = {reason.word for reason in reasons}
     bad, look = QualityWord.BAD, QualityWord.LOOK
@@ -147,7 +151,7 @@ _EXPLAINS = {
     "unit": {"number", "number_format"},
     "number": {"number_format"},
     "type": {"number_format", "currency", "unit"},
-    "constant": {"repeated_value", "language"},
+    "constant": {"repeated_value"},
     "language": {"repeated_value", "number_format"},
 }
 #: Kinds that explain whatever else is odd in a field.

@@ -87,15 +87,25 @@ def rises(
     ]
     overall = overall_rise(compared)
     rose = overall is not None and overall.counts and overall.rise >= least
-    hosts = [each for each in compared if each.host is not None]
-    whole = len(hosts) == len(compared) == 1
-    if rose and not whole and (not by_host or len(by_host) >= MOST_HOSTS * len(hosts)):
-        assert overall is not None
+    if overall is not None and rose and not _is_of_hosts(by_host, compared, least):
         shown = [row for found in rows.values() for row in found]
         count = round(sum(_hits(context, host, now[host]) for host in now))
         yield _evidence(context, watched, overall, overall.now.share, count, shown)
         return
     yield from _of_hosts(context, watched, by_host, compared, rows)
+
+
+def _is_of_hosts(by_host: list[Rise], compared: list[Stratum], least: float) -> bool:
+    """Return whether a rise is that of some hosts, and not of all."""
+    if len(compared) == 1:
+        return compared[0].host is not None
+    named = {each.host for each in by_host}
+    others = [each for each in compared if each.host not in named]
+    part = sum(each.size for each in others) / (sum(each.size for each in compared) or 1)
+    if not named or part <= 1 - MOST_HOSTS:
+        return False
+    rest = overall_rise(others)
+    return rest is None or not rest.counts or rest.rise < least
 
 
 def _of_hosts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -32,11 +33,11 @@ class Cell(NamedTuple):
     value: Any  #: text is cut
 
 
-class ListLength(NamedTuple):
-    """How long a list of a sampled row is."""
+class Container(NamedTuple):
+    """A list or an object of a sampled row."""
 
     path: str
-    length: int
+    length: int | None  #: of a list; None: it is an object
 
 
 class _Walk:
@@ -56,7 +57,10 @@ class _Walk:
             return
         kind = type(value)
         if kind is dict and value and depth < MAX_DEPTH:
+            before = len(self.filled)
             self._walk_object(value, path, depth)
+            if path and len(self.filled) > before:
+                self.filled[path] = None
         elif kind is list and value and depth < MAX_DEPTH:
             self.filled[path or WHOLE] = None
             for element in value[:MAX_ELEMENTS]:
@@ -105,12 +109,12 @@ def fields_of(value: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(filled), tuple(path for path in walk.empty if path not in filled)
 
 
-def cells_of(value: Any) -> tuple[tuple[Cell, ...], tuple[ListLength, ...]]:
-    """Return the first cells of an answer, cut short, and the lengths of its lists."""
+def cells_of(value: Any) -> tuple[tuple[Cell, ...], tuple[Container, ...]]:
+    """Return the first cells of an answer, cut short, and its lists and objects."""
     cells: list[Cell] = []
-    lengths: list[ListLength] = []
-    _collect(value, "", "", 0, cells, lengths)
-    return tuple(cells), tuple(lengths)
+    containers: list[Container] = []
+    _collect(value, "", "", 0, cells, containers)
+    return tuple(cells), tuple(containers)
 
 
 def _collect(
@@ -119,24 +123,35 @@ def _collect(
     record: str,
     depth: int,
     cells: list[Cell],
-    lengths: list[ListLength],
+    containers: list[Container],
 ) -> None:
     if len(cells) >= SAMPLED_CELLS:
         return
-    if isinstance(value, dict) and value and depth < MAX_DEPTH:
-        prefix = f"{path}." if path else ""
-        for name, part in value.items():
-            if len(cells) >= SAMPLED_CELLS:
-                return
-            inner = prefix + (name if len(name) <= MAX_NAME_LENGTH else _cut(name))
-            _collect(part, inner, f"{record}/{path}", depth + 1, cells, lengths)
-    elif isinstance(value, list) and depth < MAX_DEPTH:
-        if len(lengths) < SAMPLED_CELLS:
-            lengths.append(ListLength(path or WHOLE, len(value)))
-        for place, part in enumerate(value[:SAMPLED_ELEMENTS]):
-            _collect(part, f"{path}[]", f"{record}/{place}", depth + 1, cells, lengths)
-    else:
+    is_inside = depth < MAX_DEPTH
+    if not is_inside or not isinstance(value, dict | list) or value == {}:
         cells.append(Cell(path or WHOLE, record, _kept(value)))
+        return
+    length = len(value) if isinstance(value, list) else None
+    if (path or length is not None) and len(containers) < SAMPLED_CELLS:
+        containers.append(Container(path or WHOLE, length))
+    for inner, own_record, part in _inside(value, path, record):
+        if len(cells) >= SAMPLED_CELLS:
+            return
+        _collect(part, inner, own_record, depth + 1, cells, containers)
+
+
+def _inside(
+    value: dict[str, Any] | list[Any], path: str, record: str
+) -> Iterator[tuple[str, str, Any]]:
+    """Give the parts of a value, each with its path and the record that it is in."""
+    if isinstance(value, list):
+        for place, part in enumerate(value[:SAMPLED_ELEMENTS]):
+            yield f"{path}[]", f"{record}/{place}", part
+        return
+    prefix = f"{path}." if path else ""
+    for name, part in value.items():
+        cut = name if len(name) <= MAX_NAME_LENGTH else _cut(name)
+        yield prefix + cut, f"{record}/{path}", part
 
 
 def _kept(value: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from batchrunner.judge.answer import read_answer
-from batchrunner.quality.fields import Cell, ListLength, cells_of, fields_of
+from batchrunner.quality.fields import Cell, Container, cells_of, fields_of
 from batchrunner.quality.sketches import Repeats, Sample, hash_of
 
 #: Most hosts with counts of their own; of more, those with the smallest hashes.
@@ -50,7 +50,7 @@ class SampledRow(NamedTuple):
     verdict: str | None
     answer: int  #: hash of what it says beside the input
     cells: tuple[Cell, ...]
-    lengths: tuple[ListLength, ...]
+    containers: tuple[Container, ...]
 
 
 class HostCounts:
@@ -155,9 +155,9 @@ class Profile:
     def _sample(self, row: ProfileRow, host: HostCounts, value: Any, answered: int) -> None:
         priority = hash_of(row.key)
         if host.sample.wants(priority):
-            cells, lengths = cells_of(value)
+            cells, containers = cells_of(value)
             sampled = SampledRow(
-                row.key, row.url[:500], row.host, row.verdict, answered, cells, lengths
+                row.key, row.url[:500], row.host, row.verdict, answered, cells, containers
             )
             host.sample.add(priority, sampled)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrunner.quality.profile import Profile, SampledRow
 from batchrunner.quality.shares import Count
-from batchrunner.quality.values import is_filled
+from batchrunner.quality.values import is_filled, type_of
 
 #: Reads one feature of a value; None: the value does not have it.
 Feature = Callable[[Any], str | None]
@@ -38,9 +38,21 @@ class SampleTable:
         """The length of each list, by row: of nested lists, of the longest."""
         found: dict[str, dict[int, int]] = defaultdict(dict)
         for number, row in enumerate(self.rows):
-            for each in row.lengths:
-                known = found[each.path].get(number, -1)
-                found[each.path][number] = max(known, each.length)
+            for each in row.containers:
+                if each.length is not None:
+                    known = found[each.path].get(number, -1)
+                    found[each.path][number] = max(known, each.length)
+        return found
+
+    @cached_property
+    def types(self) -> Mapping[str, Mapping[int, str]]:
+        """The type of each field that holds something, by row."""
+        found = {path: dict(self.labels(path, type_of)) for path in self.cells}
+        for number, row in enumerate(self.rows):
+            for each in row.containers:
+                if each.length != 0:
+                    name = "object" if each.length is None else "list"
+                    found.setdefault(each.path, {}).setdefault(number, name)
         return found
 
     def labels(self, path: str, feature: Feature) -> Mapping[int, str]:

@@ -28,6 +28,8 @@ MAX_NUMBER = 1e18
 _CACHED_TEXTS = 32_768
 
 _NUMBER = re.compile(r"[-+−]?\d(?:[\d.,'’ \u00a0\u202f]{0,30}\d)?")
+_LETTERS_BEFORE = re.compile(r"[^\W\d_]{1,8}[-_/]?$")
+_LETTERS_AFTER = re.compile(r"[^\W\d_]{1,8}")
 _WORD = re.compile(r"[^\W\d_]+")
 _MONTH = "jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez"
 _DATE = re.compile(
@@ -100,14 +102,22 @@ def _number_in(text: str) -> Number | None:
     found = _NUMBER.search(text)
     if found is None or _DATE.search(text):
         return None
-    rest = f"{text[: found.start()]} {text[found.end() :]}".strip()
-    if _NUMBER.search(rest) or len(_WORD.findall(rest)) > 4:
+    before, after = text[: found.start()], text[found.end() :]
+    rest = f"{before} {after}".strip()
+    if any(each.isdecimal() for each in rest) or _is_code(before, after):
         return None
-    read = _read(found[0])
-    if read is None:
-        return None
-    currency, unit = currency_and_unit(rest)
-    return Number(*read, currency, unit)
+    currency, unit = currency_and_unit(rest)[0], currency_and_unit(after)[1]
+    unknown = len(_WORD.findall(rest)) - (currency is not None) - (unit is not None)
+    read = _read(found[0]) if unknown <= (3 if currency or unit else 1) else None
+    return Number(*read, currency, unit) if read else None
+
+
+def _is_code(before: str, after: str) -> bool:
+    """Return whether letters stand at a number that are no currency or unit: `A4`, `3D`."""
+    ends, starts = _LETTERS_BEFORE.search(before), _LETTERS_AFTER.match(after)
+    if ends is not None and currency_and_unit(ends[0])[0] is None:
+        return True
+    return starts is not None and currency_and_unit(starts[0]) == (None, None)
 
 
 def _read(text: str) -> tuple[float, str] | None:

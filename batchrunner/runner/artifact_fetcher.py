@@ -158,7 +158,7 @@ class ArtifactFetcher:
         except OSError as error:
             self._pause(f"the folder takes nothing: {error.strerror}")
         except RequestFailed as error:
-            await self._record_failure(wanted, _download_failure(error))
+            await self._record_failure(wanted, download_failure(error))
         finally:
             self._in_progress.discard(at)
             self._changed.notify()
@@ -261,7 +261,7 @@ def _target_key(wanted: WantedArtifact) -> _Target:
     return wanted.attempt_id, wanted.kind or LISTING, wanted.step
 
 
-def _download_failure(error: RequestFailed) -> DownloadFailed:
+def download_failure(error: RequestFailed) -> DownloadFailed:
     """Return what a failed read of a run means for its artifacts."""
     fault = error.fault
     if fault.kind is ApiFaultKind.STATUS and fault.status == 404:

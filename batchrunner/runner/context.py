@@ -42,6 +42,7 @@ class RunnerContext:
     notify: Callable[[Event], None]
     key_digest: str | None = None  #: identifies the account in the store
     webhook_wakeup: WebhookWakeUp = field(default_factory=WebhookWakeUp)
+    captures_html: bool = True  #: for grounding; False: the API refused it
     part: bool = False  #: submit only the part of the batch that was chosen
     submit_once: bool = False  #: submit what is due at the start, and nothing after that
     streamed_create: StreamedCreate | None = None  #: None: create runs without a stream

@@ -156,6 +156,13 @@ class SubmittingStopped:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GroundingDropped:
+    """The API refused to capture pages for grounding: runs are created without it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BadDataFound:
     """The newest results are bad; reported once for each kind of finding and field."""
 
@@ -185,4 +192,5 @@ Event = (
     | UnknownRunsFound
     | SubmittingStopped
     | BadDataFound
+    | GroundingDropped
 )

@@ -16,11 +16,11 @@ from batchrunner.policy.quality_watch import CHECK_AFTER, MAX_REASONS, MAX_RESUL
 from batchrunner.policy.watched_results import WatchedResult
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import BadDataFound
+from batchrunner.store.quality import last_good_edition
 from batchrunner.store.quality_watch import (
     LATE_COMMIT,
     READ_PAGE,
     all_results,
-    last_good_edition,
     newest_results,
     open_jobs_by_host,
     quality_since,
@@ -96,7 +96,8 @@ class QualityWatch:
         """Read the newest results; for the bounds of the job file, all are counted."""
         context, batch_id = self._context, self._context.batch.id
         self._results, self._newest, self._known, self._counts = [], None, {}, None
-        self._baseline = await self._read(last_good_edition, batch_id)
+        baseline = await self._read(last_good_edition, context.batch)
+        self._baseline = baseline.id if baseline else None
         if self._stops and context.batch.settings.quality.demands_something:
             await context.offload(self._count_all)
         found = await self._read(newest_results, batch_id, self._since, MAX_RESULTS, self._baseline)

@@ -16,6 +16,7 @@ from batchrunner.model import (
     marker_prefix,
 )
 from batchrunner.model.markers import markers_in
+from batchrunner.policy.grounding_sample import with_html
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -27,7 +28,8 @@ def run_request(attempt: SubmittedAttempt, webhook_url: str | None = None) -> di
     The API reports the run's end to *webhook_url* unless the attempt names another address.
     """
     goal = marked_goal(attempt.goal, attempt.marker)
-    options = {name: value for name, value in attempt.options.items() if name != "output_schema"}
+    given = with_html(attempt.options) if attempt.grounded else attempt.options
+    options = {name: value for name, value in given.items() if name != "output_schema"}
     webhook = {} if webhook_url is None else {"webhook_url": webhook_url}
     return {"url": attempt.url, "goal": goal, **webhook, **options}
 

@@ -41,6 +41,7 @@ from batchrunner.runner.events import (
     BatchPaused,
     BatchResumed,
     CreateUnanswered,
+    GroundingDropped,
     ScheduleChanged,
     WebhookDropped,
 )
@@ -132,6 +133,7 @@ class Submitter:
                     context.now(),
                     context.key_digest,
                     part=context.part,
+                    ground=context.captures_html,
                     new_token=context.store.new_token,
                 )
             )
@@ -227,6 +229,8 @@ class Submitter:
                 await self._record(submission, run_ids)
             case Refused(fault=fault) if webhook_url is not None and _is_about_webhooks(fault):
                 await self._drop_webhook(submission, fault)
+            case Refused(fault=fault) if _is_about_captures(fault, submission):
+                await self._drop_captures(submission, fault)
             case Refused(fault=fault):
                 await self._close_refused(submission, fault, singly=singly)
             case Unanswered(fault=fault):
@@ -309,6 +313,14 @@ class Submitter:
         refused = SubmissionState.REFUSED
         await settle_submission(context, submission, refused, decisions, fault.message)
 
+    async def _drop_captures(self, submission: Submission, fault: ApiFault) -> None:
+        """Go on without pages for grounding: no job may fail for an option that it did not have."""
+        context = self._context
+        if context.captures_html:
+            context.captures_html = False
+            context.notify(GroundingDropped(reason=fault.message))
+        await self._put_back(submission, fault)
+
     async def _close_refused(
         self, submission: Submission, fault: ApiFault, *, singly: bool
     ) -> None:
@@ -375,3 +387,11 @@ class Submitter:
 
 def _is_about_webhooks(fault: ApiFault) -> bool:
     return any("webhook" in text.casefold() for text in (fault.message, *fault.issues.values()))
+
+
+def _is_about_captures(fault: ApiFault, submission: Submission) -> bool:
+    """Return whether a request was refused for what grounding captures beside the jobs' options."""
+    if not any(attempt.grounded for attempt in submission.attempts):
+        return False
+    said = (fault.message, *map(str, fault.issues), *fault.issues.values())
+    return any("capture" in text.casefold() or "html" in text.casefold() for text in said)

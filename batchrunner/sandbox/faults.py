@@ -61,6 +61,7 @@ class RunFault:
     performs: bool = False
     result: Mapping[str, Any] | None = None
     breaks_schema: bool = False
+    makes_up: bool = False  #: one value is none that the page holds
     error: RunErrorBody | None = None
     part: float = 1.0  #: the share of its duration after which it ends
     starts: bool = True  #: False: it stays PENDING and takes no slot
@@ -206,6 +207,9 @@ RUN_FAULTS: Mapping[str, RunFault] = {
         result={"name": "Brass lamp", "price": 34.5},
     ),
     "queued": RunFault(says="PENDING until it is cancelled", ends=None, starts=False),
+    "made_up": RunFault(
+        says="COMPLETED with a value that the page does not hold", performs=True, makes_up=True
+    ),
     "misspelled": RunFault(
         says="COMPLETED, spelled `completed ` with a space", performs=True, spelled="completed "
     ),

@@ -60,6 +60,26 @@ _OVER_LIMIT = {"refused": "over_limit", "refused_in_detail": "over_limit_in_deta
 _TEN_MINUTES = 600.0
 
 
+#: What stands in the place of a value that the agent makes up.
+_MADE_UP_TEXT, _MADE_UP_NUMBER = "Qovarix Zelthune", 7318.46
+
+
+def with_made_up_value(result: Any) -> Any:
+    """Return a result with another first value, which no page of the sandbox holds."""
+    if isinstance(result, Mapping):
+        for name, value in result.items():
+            changed = with_made_up_value(value)
+            if changed is not value:
+                return {**result, name: changed}
+        return result
+    if isinstance(result, list) and result:
+        return [with_made_up_value(result[0]), *result[1:]]
+    if isinstance(result, str):
+        return _MADE_UP_TEXT
+    is_number = isinstance(result, int | float) and not isinstance(result, bool)
+    return _MADE_UP_NUMBER if is_number else result
+
+
 class RunEngine:
     """Keeps an account's runs in a journal, and moves them through time.
 
@@ -294,7 +314,7 @@ class RunEngine:
         run = replace(
             due,
             performed=True,
-            result=event.result,
+            result=with_made_up_value(event.result) if due.course.makes_up else event.result,
             html=event.html,
             schema_errors=event.schema_errors,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby, islice
@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, bindparam, insert, select, update
 
 from batchrunner.model import BudgetStatus, JobState, Submission, SubmittedAttempt
+from batchrunner.model.grounding_rule import GROUNDING_WANTED, GroundingRule
 from batchrunner.model.markers import BATCH_LENGTH, job_digest, marker, submission_token
 from batchrunner.policy.budget import affordable, max_steps
 from batchrunner.policy.escalation import AttemptStart, start_of_attempt
+from batchrunner.policy.grounding_sample import is_sampled
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import (
@@ -70,6 +72,7 @@ def claim_jobs(
     key: str | None = None,
     *,
     part: bool = False,
+    ground: bool = True,
     new_token: Callable[[], str] = random_token,
 ) -> list[Submission]:
     """
@@ -79,7 +82,7 @@ def claim_jobs(
     host without capacity have no due jobs. Until the canary has passed, only its jobs are due. The
     most that the runs may cost is reserved, and no more jobs are claimed than the budget covers.
     *key* is the digest of the API key that will submit them. With *part*, only jobs that
-    `choose_part` has chosen are due.
+    `choose_part` has chosen are due. Without *ground*, no result is chosen for grounding.
 
     Raises:
         LeaseLost: Another process ended this owner.
@@ -107,10 +110,26 @@ def claim_jobs(
     if not due:
         return []
     token = _token_maker(tx, batch, new_token)
+    grounded = _to_ground(settings.grounding, due, starts) if ground else set()
     return [
-        _intend(tx, owner_id, batch_id, group, starts, now, token(), settings.marker)
+        _intend(tx, owner_id, batch_id, group, starts, now, token(), settings.marker, grounded)
         for group in _groups(due, most)
     ]
+
+
+def _to_ground(
+    rule: GroundingRule, due: list[Row[Any]], starts: Mapping[int, AttemptStart]
+) -> set[int]:
+    """Return the jobs whose values are searched for in the pages of their runs."""
+    if not rule.sample:
+        return set()
+    return {
+        row.id
+        for row in due
+        if is_sampled(
+            rule, row.key, {**options_of(row.options, None), **starts[row.id].option_overrides}
+        )
+    }
 
 
 def _room(batch: Any, asked: int, holders: SlotHolders) -> int:
@@ -226,6 +245,7 @@ def _intend(
     now: datetime,
     token: str,
     marked: bool,
+    grounded: Collection[int],
 ) -> Submission:
     submission_id = tx.execute(
         _INTEND,
@@ -244,7 +264,7 @@ def _intend(
         else None
         for index, row in enumerate(rows, 1)
     ]
-    submitted = _open(tx, owner_id, batch_id, submission_id, rows, starts, markers, now)
+    submitted = _open(tx, owner_id, batch_id, submission_id, rows, starts, markers, now, grounded)
     return Submission(
         id=submission_id, marker_token=token, intended_at=now, marked=marked, attempts=submitted
     )
@@ -267,6 +287,7 @@ def _open(
     starts: Mapping[int, AttemptStart],
     markers: Sequence[str | None],
     now: datetime,
+    grounded: Collection[int],
 ) -> tuple[SubmittedAttempt, ...]:
     """Open the next attempt of each job, in one submission."""
     opened = tx.execute(
@@ -287,6 +308,7 @@ def _open(
                 "opened_at": now,
                 "reserved_steps": _needed(row, starts),
                 "marker": marker_text,
+                "grounding": GROUNDING_WANTED if row.id in grounded else None,
             }
             for index, (row, marker_text) in enumerate(zip(rows, markers, strict=True), 1)
         ],
@@ -294,13 +316,21 @@ def _open(
     ids = {attempt.batch_index: attempt.id for attempt in opened}
     tx.execute(_START_JOBS, {"jobs": [row.id for row in rows]})
     return tuple(
-        _submitted_attempt(ids[index], index, row, starts[row.id], marker_text)
+        _submitted_attempt(
+            ids[index], index, row, starts[row.id], marker_text, grounded=row.id in grounded
+        )
         for index, (row, marker_text) in enumerate(zip(rows, markers, strict=True), 1)
     )
 
 
 def _submitted_attempt(
-    attempt_id: int, index: int, row: Row[Any], begun: AttemptStart, marker_text: str | None
+    attempt_id: int,
+    index: int,
+    row: Row[Any],
+    begun: AttemptStart,
+    marker_text: str | None,
+    *,
+    grounded: bool,
 ) -> SubmittedAttempt:
     return SubmittedAttempt(
         attempt_id=attempt_id,
@@ -311,4 +341,5 @@ def _submitted_attempt(
         options={**options_of(row.options, None), **begun.option_overrides},
         option_overrides=begun.option_overrides,
         marker=marker_text,
+        grounded=grounded,
     )

@@ -8,13 +8,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from batchrunner.model import JobState
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.model.findings import Verdict
 from batchrunner.model.marker_removal import without_marker
-from batchrunner.model.quality import QualityReason, QualityStop, QualityWord
+from batchrunner.model.quality import QualityReason, QualityStop
 from batchrunner.policy.watched_results import WatchedResult, fields_of, place_of
 from batchrunner.store.conditions import FINAL_STATES, is_current
 from batchrunner.store.leases import check_alive
@@ -133,19 +133,6 @@ def _page(
     }
     rows: list[Row[Any]] = list(tx.execute(_NEXT, found))
     return [_watched_result(row) for row in rows]
-
-
-def last_good_edition(tx: Connection, batch_id: int) -> int | None:
-    """Return the newest older edition of a batch's series that is not known to be bad."""
-    this = select(batches.c.series).where(batches.c.id == batch_id).scalar_subquery()
-    older = (
-        select(batches.c.id)
-        .where(batches.c.series == this, batches.c.id < batch_id)
-        .where(batches.c.pruned_at.is_(None), batches.c.quality_stop.is_(None))
-        .where(func.coalesce(batches.c.quality_word, "") != QualityWord.BAD)
-        .where(exists().where(jobs.c.batch_id == batches.c.id, jobs.c.state == JobState.SUCCEEDED))
-    )
-    return tx.execute(older.order_by(batches.c.id.desc()).limit(1)).scalar()
 
 
 def _watched(tx: Connection, rows: Sequence[Row[Any]], baseline: int | None) -> list[WatchedResult]:

@@ -61,7 +61,12 @@ from batchrunner.store.schema import (
     orphans,
     results,
 )
-from batchrunner.store.serialization import findings_of, help_of, quality_stop_of
+from batchrunner.store.serialization import (
+    findings_of,
+    grounding_in_words,
+    help_of,
+    quality_stop_of,
+)
 from batchrunner.store.store import PAGE_SIZE, Store
 
 _batch: BindParameter[int] = bindparam("batch")
@@ -428,6 +433,7 @@ def _finished(job_ids: Sequence[int], states: Sequence[JobState]) -> Select[Any]
             attempts.c.marker,
             attempts.c.help,
             attempts.c.run_error,
+            attempts.c.grounding,
             attempts.c.run_started_at,
             attempts.c.run_finished_at,
             steps.c.steps,
@@ -470,6 +476,7 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         artifacts=paths,
         help=help_of(row.help),
         run_error=row.run_error,
+        grounding=grounding_in_words(row.grounding),
         schema_fields=schema_fields(row.options),
         **_verdict(row),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ from batchrunner.model import (
 )
 from batchrunner.model.categories import RuleKey
 from batchrunner.model.diff_settings import DiffSettings
+from batchrunner.model.grounding_rule import GROUNDING_WANTED, GroundingRule
 from batchrunner.model.markers import old_marker
 from batchrunner.model.quality import (
     OnBad,
@@ -40,6 +42,9 @@ from batchrunner.model.quality import (
     QualityWord,
 )
 from batchrunner.policy.escalation import AttemptStart
+
+#: Paths of absent values that a row names.
+MAX_ABSENT = 3
 
 _encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
@@ -282,6 +287,7 @@ def plain_quality(bounds: QualityBounds) -> dict[str, Any]:
         "duplicates": _text_of(bounds.duplicates),
         "drift": _text_of(bounds.drift),
         "on_bad": str(bounds.on_bad),
+        "given": bounds.given,
     }
 
 
@@ -297,6 +303,7 @@ def quality_of(plain: Mapping[str, Any] | None) -> QualityBounds:
         duplicates=_decimal_of(plain["duplicates"]),
         drift=_decimal_of(plain["drift"]),
         on_bad=OnBad(plain["on_bad"]),
+        given=plain.get("given", True),
     )
 
 
@@ -331,6 +338,37 @@ def diff_of(plain: Mapping[str, Any] | None) -> DiffSettings:
         return DiffSettings()
     return DiffSettings(
         tolerance=plain["tolerance"], ignore=tuple(plain["ignore"]), keys=plain["keys"]
+    )
+
+
+def grounding_in_words(stored: str | None) -> str | None:
+    """Return how much of a result is in its pages; None: it was not checked (yet)."""
+    if stored is None or stored == GROUNDING_WANTED:
+        return None
+    plain = json.loads(stored)
+    if problem := plain.get("problem"):
+        return f"not checked: {problem}"
+    status = {path: parts[0] for path, parts in plain["values"].items()}
+    counts = Counter(status.values())
+    absent = [path for path, each in status.items() if each == "absent"]
+    words = [f"{counts[each]} {each}" for each in ("grounded", "derived") if counts[each]]
+    if absent:
+        more = f" and {len(absent) - MAX_ABSENT} more" if len(absent) > MAX_ABSENT else ""
+        words.append(f"{len(absent)} absent: {', '.join(absent[:MAX_ABSENT])}{more}")
+    return ", ".join(words) or "nothing to check"
+
+
+def plain_grounding_rule(rule: GroundingRule) -> dict[str, Any]:
+    """Return which jobs are checked against their pages as JSON can represent it."""
+    return {"sample": str(rule.sample), "with_profiles": rule.with_profiles}
+
+
+def grounding_rule_of(plain: Mapping[str, Any] | None) -> GroundingRule:
+    """Return the rule that *plain* represents; None: an older version did not write it."""
+    if plain is None:
+        return GroundingRule()
+    return GroundingRule(
+        sample=Decimal(plain["sample"]), with_profiles=bool(plain["with_profiles"])
     )
 
 
@@ -372,6 +410,7 @@ def settings_of(stored: str) -> Settings:
     plain["canary"] = canary_of(plain.get("canary"))
     plain["stop_loss"] = stop_loss_of(plain.get("stop_loss"))
     plain["quality"] = quality_of(plain.get("quality"))
+    plain["grounding"] = grounding_rule_of(plain.get("grounding"))
     plain["diff"] = diff_of(plain.get("diff"))
     return Settings(**plain)
 
@@ -397,6 +436,7 @@ def settings_text(settings: Settings) -> str:
             "time_zone": settings.time_zone,
             "keep_editions": settings.keep_editions,
             "quality": plain_quality(settings.quality),
+            "grounding": plain_grounding_rule(settings.grounding),
             "diff": plain_diff(settings.diff),
         }
     )

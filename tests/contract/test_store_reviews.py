@@ -12,6 +12,7 @@ from sqlalchemy import select
 from batchrunner.app.rejudge import rejudge
 from batchrunner.app.review import accept, reject, review_rows, take_back
 from batchrunner.app.review_rules import learned_rules
+from batchrunner.classify import classify
 from batchrunner.errors import UsageError
 from batchrunner.model import (
     AttemptDecision,
@@ -21,6 +22,7 @@ from batchrunner.model import (
     JobFile,
     JobState,
     OpenAttempt,
+    Succeeded,
     Verdict,
 )
 from batchrunner.store.attempts import apply_poll, runs_in_flight
@@ -31,7 +33,19 @@ from batchrunner.store.health import consistency_errors
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import jobs
 from batchrunner.store.store import Store
-from tests.fakes import NOW, after, enlist, failure, job_file, keys, spec, start, success, suspect
+from tests.fakes import (
+    NOW,
+    after,
+    enlist,
+    failure,
+    job_file,
+    keys,
+    run,
+    spec,
+    start,
+    success,
+    suspect,
+)
 
 EMPTY = Finding(rule="empty", path=".", seen="[]")
 NO_PRICE = Finding(rule="placeholder", path="price", seen="null")
@@ -182,6 +196,10 @@ def test_later_editions_inherit_what_was_accepted_of_the_same_question(store: St
     assert attempt.job.key == one
     (flying, *_) = store.read(runs_in_flight, "alice", third.id)
     assert flying.expectations.accepted == {("empty", ".")}
+    judged = classify(run(result="[]"), expectations=flying.expectations)
+    assert judged == Succeeded(verdict=Verdict.GOOD)
+    other = replace(flying.expectations, accepted=frozenset())
+    assert classify(run(result="[]"), expectations=other) != judged
     take_back(store, first, [one])
     assert accepted_of(store, third)[one] is None
     assert accepted_of(store, second)[one] is None
@@ -227,6 +245,21 @@ def test_a_job_that_runs_anew_keeps_what_was_accepted_and_a_changed_one_does_not
 
 
 # ---- learning ----
+
+
+def test_the_lines_of_a_result_in_a_wrapper_are_about_its_fields(store: Store) -> None:
+    batch = loaded(store, job_file([spec(key, goal="Read the price") for key in "ab"]))
+    wrapped = json.dumps({"data": {"name": "Lamp", "price": None}})
+    found = replace(NO_PRICE, path="data.price")
+    decisions = [suspect(each, wrapped, found) for each in start(store, batch)]
+    apply_poll(store, "alice", decisions, [], after(1))
+    reject(store, batch, ["a"])
+    job, _ = finished_jobs(store, batch.id)
+    assert job.finding == Finding(rule="rejected", path="data.price", seen="null")
+    learned = learned_rules(store, batch)
+    assert learned.expect == {"required": ["price"]}
+    (change,) = rejudge(store, batch, {None: learned.expect}).changes
+    assert (change.of.key, change.category) == ("b", "invalid_result")
 
 
 def test_lines_that_contradict_an_accepted_result_are_left_out(store: Store) -> None:

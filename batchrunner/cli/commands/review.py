@@ -204,7 +204,7 @@ def _print_json(
 ) -> None:
     from batchrunner.app.review import review_rows
     from batchrunner.app.review_rules import learned_rules, write_learned_rules
-    from batchrunner.cli.output.review_text import learned_as_json, row_as_json
+    from batchrunner.cli.output.review_text import learned_as_json, row_json
 
     rows = review_rows(store, batch, sample=sample, seed=seed)
     learned = learned_rules(store, batch)
@@ -212,9 +212,12 @@ def _print_json(
         "batch": batch.name,
         "changed": said,
         "reviewed": rows.reviewed,
-        "rows": [row_as_json(row) for row in rows],
         "learned": learned_as_json(learned),
     }
-    click.echo(json.dumps(shown))
+    # Row by row: all suspect results of a batch may not fit into memory.
+    click.echo(f'{json.dumps(shown)[:-1]}, "rows": [', nl=False)
+    for number, row in enumerate(rows):
+        click.echo(f"{', ' if number else ''}{row_json(row)}", nl=False)
+    click.echo("]}")
     if target is not None:
         write_learned_rules(learned, target)

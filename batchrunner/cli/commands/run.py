@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from batchrunner.cli.export_options import export_options
 from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
     Concurrency,
+    Share,
     api_options,
     db_option,
     help_option,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from batchrunner.app.export_options import ExportRequest
     from batchrunner.app.input_request import InputRequest
     from batchrunner.app.output_targets import Target
+    from batchrunner.app.quality import QualityCheck
     from batchrunner.app.run_batch import BatchRunEnded, RunOptions
     from batchrunner.model import Batch, JobFile
     from batchrunner.policy.schedule import Window
@@ -98,6 +101,12 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Download screenshots, HTML and video of runs into this folder as they end.",
 )
+@click.option(
+    "--fail-under",
+    type=Share(),
+    metavar="SHARE",
+    help="Exit with 8 if less than this share of the jobs was delivered and is good: 95%.",
+)
 @export_options
 @series_options
 @api_options
@@ -132,6 +141,7 @@ def command(
     leave_runs: bool,
     anew: bool,
     quiet: bool,
+    fail_under: Decimal | None,
     **given: Any,
 ) -> None:
     """
@@ -165,7 +175,8 @@ def command(
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
         more: Any = {"part": part, "series": series, "files": files}
         options = replace(options, leave_runs=leave_runs, anew=anew, **more)
-        to, how = (targets, exporting), {"as_json": as_json, "quiet": quiet}
+        to: Any = (targets, exporting)
+        how: Any = {"as_json": as_json, "quiet": quiet, "fail_under": fail_under}
         exit_code = _load_and_run(job_file, edits, api, options, to, db, files, **how)
     raise SystemExit(exit_code)
 
@@ -197,13 +208,16 @@ def _load_and_run(
     *,
     as_json: bool,
     quiet: bool,
+    fail_under: Decimal | None,
 ) -> int:
     """Load the jobs, run them, export the results, and return the exit code."""
     from batchrunner.app.choose_edition import choose_file_edition
     from batchrunner.app.clock import store_now
     from batchrunner.app.edition_paths import targets_of_edition
     from batchrunner.app.export_run import check_run_files, export_run
+    from batchrunner.app.quality import check_ended
     from batchrunner.cli.commands.load import load
+    from batchrunner.cli.signals import exit_code_of_quality
     from batchrunner.store.batches import find_batch
 
     with opened(db, must_exist=False, after_loss=options.anew) as store:
@@ -212,12 +226,15 @@ def _load_and_run(
         check_run_files(store, db, job_file, targets, exporting)
         batch = load(store, job_file, edits, budget_given=options.budget is not None)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
+        check: QualityCheck | None = None
         try:
             export_run(store, db, batch, targets, exporting, note)
+            check = check_ended(store, batch, ended, fail_under)
         finally:
-            _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
+            batch = store.read(find_batch, batch.name) or batch
+            _report(store, batch, ended, check, db, as_json=as_json)
         _raise_failure(ended, exit_code, batch.name, db, files)
-    return exit_code
+    return exit_code_of_quality(exit_code, check)
 
 
 def _read(db: str, inputs: InputRequest, concurrency: int | None, given: dict[str, Any]) -> JobFile:
@@ -302,16 +319,27 @@ def _show_age(store: Store, batch: Batch, ended: BatchRunEnded, options: RunOpti
         note(line)
 
 
-def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_json: bool) -> None:
+def _report(
+    store: Store,
+    batch: Batch,
+    ended: BatchRunEnded,
+    check: QualityCheck | None,
+    db: str,
+    *,
+    as_json: bool,
+) -> None:
     from batchrunner.app.clock import store_now
+    from batchrunner.app.quality import check_as_json
     from batchrunner.cli.output.audit_text import audit_as_json, audit_summary
     from batchrunner.cli.output.batch_text import batch_as_json, closing_lines, db_given
-    from batchrunner.cli.output.exit_text import continue_command, exit_lines
+    from batchrunner.cli.output.exit_text import continue_command, exit_lines, rerun_command
+    from batchrunner.cli.output.quality_text import check_lines
     from batchrunner.cli.same_api import on_same_api
     from batchrunner.store.claims import budget_status
     from batchrunner.text.wrapping import say
 
-    for line in closing_lines(store, batch, ended.counts, db):
+    rerun = rerun_command(sys.argv[1:])
+    for line in closing_lines(store, batch, ended.counts, db, rerun=rerun):
         say(line, err=True)
     audit = audit_summary(ended.audit, batch, db_given(db))
     for line in (*exit_lines(store, batch, ended.reason, ended.counts), *audit):
@@ -320,11 +348,14 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
         status = store.read(budget_status, batch.id, store_now(store))
         more = continue_command(batch, ended.reason, sys.argv[1:], db, status)
         note(f"go on with: {more}")
+    for line in check_lines(check, batch, db):
+        say(on_same_api(line, sys.argv[1:]), err=True)
     if as_json:
         reason = ended.reason or "interrupted"
         audited = audit_as_json(ended.audit, batch) if ended.audit else None
         found = {"ending": reason, **batch_as_json(store, batch), "audit": audited}
         found["nothing_run"] = ended.newest_result_at is not None
+        found["quality"] = check_as_json(check)
         click.echo(json.dumps(found))
 
 

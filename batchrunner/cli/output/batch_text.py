@@ -34,13 +34,19 @@ if TYPE_CHECKING:
 MAX_EXAMPLES = 3
 
 
-def closing_lines(store: Store, batch: Batch, counts: BatchCounts, db: str) -> Iterator[str]:
-    """Give the last lines of a run: what came of it, why jobs failed, what to do next."""
+def closing_lines(
+    store: Store, batch: Batch, counts: BatchCounts, db: str, *, rerun: str
+) -> Iterator[str]:
+    """
+    Give the last lines of a run: what came of it, why jobs failed, what to do next.
+
+    *rerun* is the command that buys suspect results again.
+    """
     from batchrunner.cli.output.status_text import summary
     from batchrunner.model import JobState
     from batchrunner.store.artifacts import artifact_counts
 
-    yield from suspect_lines(store, batch, db)
+    yield from suspect_lines(store, batch, db, rerun=rerun)
     yield from failure_lines(store, batch)
     name = shlex.quote(batch.name) + db_given(db)
     running = counts.jobs[JobState.RUNNING]
@@ -88,7 +94,13 @@ def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
         yield f"artifacts: {', '.join(parts)}{size}"
 
 
-def suspect_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
+def suspect_lines(
+    store: Store,
+    batch: Batch,
+    db: str,
+    *,
+    rerun: str = "give the same `batchrunner run` with --rerun suspect",
+) -> Iterator[str]:
     """Give the suspect results of a batch by rule, each with an example, and what to do next."""
     from batchrunner.store.reports import suspect_results
     from batchrunner.text.terminal import SHOWN, shorten, term_safe
@@ -107,7 +119,7 @@ def suspect_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
     name = shlex.quote(batch.name) + db_given(db)
     yield f"  look at them: batchrunner review {name}"
     yield f"  list them: batchrunner export {name} --only suspect"
-    yield "  buy them again: give the same `batchrunner run` with --rerun suspect"
+    yield f"  buy them again: {rerun}"
 
 
 def failure_lines(store: Store, batch: Batch) -> Iterator[str]:

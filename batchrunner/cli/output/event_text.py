@@ -6,8 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from batchrunner.app.audit_stop import audit_stop_text
+from batchrunner.classify import verdict_of_transition
 from batchrunner.cli.output.status_text import DIGEST, held, parked_line, paused
-from batchrunner.model import AttemptDecision, Failed, FailureCategory, Finish, Retry, Snooze
+from batchrunner.model import (
+    AttemptDecision,
+    Failed,
+    FailureCategory,
+    Finish,
+    Retry,
+    Snooze,
+    Verdict,
+)
 from batchrunner.policy.schedule import Phase, Window
 from batchrunner.runner.events import (
     AccountLimitMet,
@@ -22,6 +31,7 @@ from batchrunner.runner.events import (
     CreateUnanswered,
     CreditsBack,
     Event,
+    GroundingDropped,
     HostsParked,
     LateRunsFound,
     OutOfCredits,
@@ -57,8 +67,9 @@ def event_lines(event: Event) -> Iterator[str]:
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
             yield from _decision_lines(decisions)
-        case WebhookDropped(reason=why):
-            yield f"going on without the webhook: {shorten(term_safe(why), SHOWN)}"
+        case WebhookDropped(reason=why) | GroundingDropped(reason=why):
+            what = "the webhook" if isinstance(event, WebhookDropped) else "grounding"
+            yield f"going on without {what}: {shorten(term_safe(why), SHOWN)}"
         case LateRunsFound() | UnknownRunsFound() | SubmittingStopped() | BadDataFound():
             yield from _found(event)
         case _:
@@ -159,7 +170,10 @@ def _decision_lines(decisions: tuple[AttemptDecision, ...]) -> Iterator[str]:
             yield f"{_what_follows(decision):<15} {_who(decision)}  {_reason(failure)}"
     succeeded = sum(1 for decision in decisions if decision.transition.failure is None)
     if succeeded:
-        yield f"{_runs(succeeded)} succeeded"
+        verdicts = Counter(verdict_of_transition(each.transition) for each in decisions)
+        suspect = verdicts[Verdict.SUSPECT]
+        flagged = f" ({suspect} suspect)" if suspect else ""
+        yield f"{_runs(succeeded)} succeeded{flagged}"
 
 
 def _put_back(decision: AttemptDecision) -> str | None:

@@ -6,15 +6,17 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from io import BytesIO
 from typing import Any
 
-from batchrunner.app.job_results import result_rows
 from batchrunner.app.review import ReviewRow
 from batchrunner.app.review_rules import LearnedRules
 from batchrunner.cli.output.help_text import help_texts
 from batchrunner.cli.output.result_lines import result_lines
 from batchrunner.judge.answer import read_answer
 from batchrunner.model import Finding
+from batchrunner.outputs.jsonl import write_jsonl
+from batchrunner.outputs.table import ExportTable
 from batchrunner.text.format import counted
 from batchrunner.text.terminal import SHOWN, shorten, term_safe
 
@@ -102,16 +104,19 @@ def learned_lines(learned: LearnedRules, name: str) -> Iterator[str]:
     yield f"then judge again, for free: batchrunner judge {name} --expect expect.yaml"
 
 
-def row_as_json(row: ReviewRow) -> dict[str, Any]:
-    """Return a result under review as a program wants it: the row of an export, and why."""
-    (exported,) = result_rows([row.job])
-    return {
-        **exported,
+def row_json(row: ReviewRow) -> str:
+    """Return a result under review as JSON: the line of an export, and why it is shown."""
+    line = BytesIO()
+    write_jsonl(ExportTable(jobs=lambda: [row.job]), line)
+    more = {
         "columns": dict(row.job.columns),
         "kind": "suspect" if row.is_suspect else "sample",
         "findings": [asdict(finding) for finding in row.findings],
         "screenshot": row.screenshot,
     }
+    # The numbers of the result stay as the API sent them.
+    exported = line.getvalue().decode("ascii").rstrip("\n")
+    return f"{exported[:-1]}, {json.dumps(more)[1:]}"
 
 
 def learned_as_json(learned: LearnedRules) -> Mapping[str, Any]:

@@ -19,6 +19,11 @@ def failed_and_suspect(context: Comparison) -> Iterator[Evidence]:
     """Give that many rows failed or are suspect."""
     profile = context.now.profile
     tried = profile.rows - profile.cancelled
+    if tried and not profile.delivered:
+        word = QualityWord.BAD if tried >= MIN_ROWS else QualityWord.LOOK
+        text = f"nothing was delivered: all {tried:,} rows failed{_mostly(profile)}"
+        yield Evidence(QualityReason(kind="failed", word=word, count=tried, text=text))
+        return
     for kind, count, of in (
         ("failed", profile.failed, tried),
         ("suspect", profile.suspect, profile.delivered),

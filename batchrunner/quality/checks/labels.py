@@ -21,7 +21,6 @@ from batchrunner.quality.values import (
     currency_of,
     language_of,
     style_of,
-    type_of,
     unit_of,
 )
 
@@ -37,7 +36,11 @@ _SPELLED = {"whole": "no decimals", "point": "a decimal point", "comma": "a deci
 
 def changed_types(context: Comparison) -> Iterator[Evidence]:
     """Give the fields with values of another type than before."""
-    yield from _changed(context, "type", type_of, "is {now}, not {before},")
+    if context.base is None:
+        return
+    for path in sorted(context.now.types):
+        now, base = context.now.types[path], context.base.types.get(path, {})
+        yield from _changes(context, "type", path, (now, base), "is {now}, not {before},")
 
 
 def changed_currencies(context: Comparison) -> Iterator[Evidence]:
@@ -74,22 +77,36 @@ def _changed(
     if context.base is None:
         return
     for path in sorted(context.now.cells):
-        now, base = context.now.labels(path, feature), context.base.labels(path, feature)
-        if len(now) < MIN_LABELLED or len(base) < MIN_LABELLED:
-            continue
-        usual = _most_frequent(base)
-        for label in _frequent(now):
-            instead = usual if label != usual else _second(base, usual)
-            words = says.format(now=_spelled(label), before=_spelled(instead))
-            watched = Watched(
-                kind=kind,
-                column=path,
-                says=words,
-                bad=bad and NO_SIGN not in (label, instead),
-                usual=0.3,
-                least=least,
-            )
-            yield from label_rises(context, watched, now, base, label)
+        labels = context.now.labels(path, feature), context.base.labels(path, feature)
+        yield from _changes(context, kind, path, labels, says, bad=bad, least=least)
+
+
+def _changes(
+    context: Comparison,
+    kind: str,
+    path: str,
+    labels: tuple[Mapping[int, str], Mapping[int, str]],
+    says: str,
+    *,
+    bad: bool = True,
+    least: float = 0.0,
+) -> Iterator[Evidence]:
+    now, base = labels
+    if len(now) < MIN_LABELLED or len(base) < MIN_LABELLED:
+        return
+    usual = _most_frequent(base)
+    for label in _frequent(now):
+        instead = usual if label != usual else _second(base, usual)
+        watched = Watched(
+            kind=kind,
+            column=path,
+            says=says.format(now=_spelled(label), before=_spelled(instead)),
+            bad=bad and NO_SIGN not in (label, instead),
+            usual=0.3,
+            least=least,
+            bad_rise=0.3 if kind == "type" else 0.2,
+        )
+        yield from label_rises(context, watched, now, base, label)
 
 
 def _spelled(label: str) -> str:

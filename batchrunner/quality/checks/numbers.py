@@ -109,6 +109,7 @@ def _moved_one_by_one(
             bad=len(hits) > is_scattered,
             usual=1.0,
             least=0.1 if label not in _UNIT_LABELS else 0.3,
+            bad_rise=0.15,
         )
         yield from label_rises(context, watched, labels, usual, label)
 
@@ -180,7 +181,7 @@ def _moved_together(
             column=path,
             says=f"is far {label} what it was, about {_times(factor)},",
             bad=(abs(factor) >= FAR or near_power) and not (fell and not near_power),
-            usual=0.2,
+            bad_rise=0.15,
         )
         yield from label_rises(context, watched, labels, before, label)
 

@@ -56,7 +56,7 @@ def shifted_columns(context: Comparison) -> Iterator[Evidence]:
             kind="shifted",
             column=first,
             says=f"to `{last}`: values stand in the neighbouring column",
-            bad_rise=0.2,
+            bad_rise=0.15,
         ),
         context.now.by_host(rows, now),
         base,

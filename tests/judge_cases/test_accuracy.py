@@ -1,0 +1,28 @@
+"""How often the judge is right about the labelled results: what has to hold of every file."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.judge_accuracy import CASES, LABELS, figures, judged, read_cases
+
+FILES = sorted(CASES.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_good_result_is_paid_for_again_and_few_bad_ones_pass(file: Path) -> None:
+    results = [judged(case) for case in read_cases(file)]
+    seen = figures(results)
+    mistakes = [f"{each.case.id}: {each.mistake}" for each in results if each.mistake]
+    assert seen["good_paid_again"] == seen["doubtful_paid_again"] == 0, mistakes
+    assert seen["good_flagged"] <= 0.05, mistakes
+    assert seen["bad_not_flagged"] <= 0.05, mistakes
+
+
+def test_the_cases_are_many_varied_and_named_once() -> None:
+    cases = read_cases()
+    assert len({case.id for case in cases}) == len(cases)
+    assert {case.label for case in cases} == set(LABELS)
+    assert len({case.domain for case in cases}) > 40
+    assert len({case.language for case in cases}) >= 12
+    assert not [case.id for case in cases if case.certain and case.label != "bad"]
