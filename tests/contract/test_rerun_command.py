@@ -107,3 +107,22 @@ def test_the_jobs_of_a_copied_file_that_failed_elsewhere_are_counted_too(run: Ru
     assert ended.exit_code == 2
     assert "67% of these jobs are in the batch 'jobs' (loaded from" in ended.stderr
     assert "; 33% have failed there: a new batch pays again" in ended.stderr
+
+
+def test_a_status_that_leaves_examples_out_names_the_command_that_has_them_all(run: Run) -> None:
+    specs = "".join(
+        f'- {{id: x{n}, url: "https://shop.example/x{n}", goal: g}}\n' for n in range(5)
+    )
+    Path("five jobs.yaml").write_text(specs)
+    words = ["load", "five jobs.yaml", "--name", "five jobs", "--db", "other.db"]
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    with closing(Store(Database.open("other.db"))) as store:
+        enlist(store, "alice", now=store_now(store))
+        batch = store.read(find_batch, "five jobs")
+        assert batch is not None
+        done = [failure(each) for each in start(store, batch, now=store_now(store))]
+        apply_poll(store, "alice", done, [], store_now(store))
+    shown = CliRunner().invoke(cli, ["status", "five jobs", "--db", "other.db"])
+    command = "batchrunner status 'five jobs' --db other.db --json"
+    assert f"… and 2 more (all of them: {command})" in shown.output
+    assert CliRunner().invoke(cli, shlex.split(command)[1:]).exit_code == 0

@@ -226,6 +226,17 @@ def test_an_error_of_a_spreadsheet_in_a_column_that_is_only_carried_is_carried()
     assert (problem.line, problem.place) == (2, "column `goal`")
 
 
+def test_errors_in_carried_cells_are_one_warning_of_a_kind_with_their_count() -> None:
+    rows = "".join(
+        f"https://a.example/{n},Read it,#N/A,{'#REF!' if n < 2 else n}\n" for n in range(9)
+    )
+    warnings = load(f"url,goal,stock,price\n{rows}").warnings
+    assert [each.partition(":")[2].partition(": exports")[0] for each in warnings] == [
+        "2:27: the cell has the error #N/A (and 8 more cells)",
+        "2:32: the cell has the error #REF! (and 1 more cell)",
+    ]
+
+
 def test_all_problems_are_reported_at_once_with_line_column_and_fix() -> None:
     text = (
         "sku,Link,goal\n1,a.example/1,Read it\n2,https://a.example/2,\n"
