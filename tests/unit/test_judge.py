@@ -570,9 +570,21 @@ def test_one_answer_for_many_urls_is_suspicious_if_others_differ() -> None:
     assert odd(*[COPY] * 4, *OWN) == dict.fromkeys(range(4), "copied")
 
 
-def test_a_few_copies_or_only_copies_or_a_short_answer_are_not_suspicious() -> None:
+def test_one_answer_for_all_urls_is_suspicious_unless_it_is_short() -> None:
+    assert odd(*[COPY] * 9) == dict.fromkeys(range(9), "copied")
+    assert odd(*[{"answer": "in the office"}] * 9) == {}
+
+
+def test_outliers_are_the_same_in_any_order() -> None:
+    given = [
+        (n, PeerResult(f"https://a.example/{n}", "goal", json.dumps(one)))
+        for n, one in enumerate([COPY] * 4 + OWN)
+    ]
+    assert outliers(given) == outliers(reversed(given))
+
+
+def test_a_few_copies_or_a_short_answer_are_not_suspicious() -> None:
     assert odd(*[COPY] * 3, *OWN) == {}
-    assert odd(*[COPY] * 9) == {}
     assert odd(*[{"vat": "19%"}] * 5, *OWN) == {}
     assert odd(*[{"in_stock": True}] * 5, *[{"in_stock": False}] * 5) == {}
 
