@@ -100,7 +100,8 @@ def _sort_text(leaf: Leaf, text: str, left: int) -> Value:
         return Value(leaf, Kind.ZERO)
     if _repeats_name(text, leaf.key):
         return value_found(leaf, SCHEMA_ECHO)
-    found = finding_in(text) if left > 0 else None
+    is_number = text.isdigit() and not is_named(leaf.key, FieldKind.TITLE)
+    found = finding_in(text) if left > 0 and not is_number else None
     is_offer = is_named(leaf.key, FieldKind.OFFER)
     if found is None or (is_offer and found.rule in (PLACEHOLDER, BOT_WALL, REFUSAL)):
         remark = is_named(leaf.key, FieldKind.REMARK)
