@@ -166,6 +166,17 @@ def test_a_field_that_the_goal_asks_for_is_data(goal: str, result: Any) -> None:
     assert verdict(result, "Get the price")[0] != "good"
 
 
+def test_a_status_that_the_goal_asks_for_was_not_seen_if_the_reason_says_so() -> None:
+    goal = "Get the status of my order"
+    assert verdict({"status": "failure", "reason": "Courier lost the parcel"}, goal) == ("good", "")
+    assert verdict({"status": "failure", "reason": "Could not log in"}, goal)[0] == "suspect"
+
+
+def test_zeros_beside_nulls_are_suspect_and_beside_an_empty_list_are_not() -> None:
+    assert verdict({"price": 0, "name": None}) == ("suspect", "placeholder")
+    assert verdict({"rating": 0, "reviews": []}) == ("good", "")
+
+
 def test_a_field_that_the_schema_or_expect_names_is_data() -> None:
     result = {"error": "E17: paper jam", "status": "failure"}
     schema = {"type": "object", "properties": {"error": {"type": "string"}, "status": {}}}
