@@ -20,11 +20,13 @@ MAX_LAYERS = 6
 MAX_WORDS_BESIDE = 400
 #: Most places in a text where JSON is looked for.
 MAX_STARTS = 4
+#: Most fenced blocks of a text that are read.
+MAX_BLOCKS = 20
 
 _NOT_JSON: Final = object()
 #: What may stand around an answer and is no part of it: white space and byte order marks.
 _PADDING = " \t\r\n\f\v\0\ufeff\u200b\u2060\xa0"
-_FENCE = re.compile(r"(```+|~~~+)[ \t]*[A-Za-z0-9_+-]{0,20}[ \t]*\r?\n?(.*?)\1", re.DOTALL)
+_FENCE = re.compile(r"(```+|~~~+)[ \t]{0,9}(?:[A-Za-z0-9_+-]{0,20}[ \t]{0,9}(?:\r?\n|(?=[{\[])))?")
 _START = re.compile(r"[\s:：](?=[{\[])")
 _OWN_LINE_BEFORE = re.compile(r"(?:[:：\n][ \t]{0,9}|^)$")
 _OWN_LINE_AFTER = re.compile(r"[ \t]{0,9}(?:\n|$)")
@@ -115,14 +117,19 @@ def _json_in(text: str) -> Any:
 
 def _in_fence(text: str) -> Any:
     """Return the JSON of the only fenced block that has some."""
-    found = _NOT_JSON
-    for count, block in enumerate(_FENCE.finditer(text)):
-        inner = _decoded(block[2])
+    found, at = _NOT_JSON, 0
+    for _ in range(MAX_BLOCKS):
+        fence = _FENCE.search(text, at)
+        end = text.find(fence[1], fence.end()) if fence else -1
+        if fence is None or end < 0:
+            return found
+        inner = _decoded(text[fence.end() : end])
         if isinstance(inner, dict | list):
-            if found is not _NOT_JSON or count > MAX_STARTS:
+            if found is not _NOT_JSON:
                 return _NOT_JSON
             found = inner
-    return found
+        at = end + len(fence[1])
+    return _NOT_JSON
 
 
 def _between_words(text: str) -> Any:

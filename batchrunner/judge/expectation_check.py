@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from batchrunner.judge.field_paths import MISSING, find
-from batchrunner.judge.regex_safety import max_text_length
+from batchrunner.judge.regex_safety import MAX_MATCHED_LENGTH, match_steps, max_text_length
 from batchrunner.judge.result_values import named, shown
 from batchrunner.model import FieldRule, Finding
 
 EXPECT = "expect"
 #: Longest value that is compared with values that a field must not be, in characters.
 MAX_COMPARED_LENGTH = 1_000
+#: Steps of all matches in one result: some tens of milliseconds.
+MAX_PATTERN_STEPS = 1_500_000
 
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?")
 
@@ -33,9 +36,19 @@ def _field_rule(path: str, bounds: Mapping[str, Any]) -> FieldRule:
 
 
 def expectation_breaches(value: Any, rules: tuple[FieldRule, ...]) -> Iterator[Finding]:
-    """Give what in a result is not as expected."""
+    """
+    Give what in a result is not as expected.
+
+    Values are no longer matched against patterns once that has taken MAX_PATTERN_STEPS.
+    """
+    steps = 0
     for rule in rules:
         for found in find(value, rule.path):
+            if rule.pattern is not None and isinstance(found.value, str):
+                length = min(len(found.value), MAX_MATCHED_LENGTH)
+                steps += match_steps(rule.pattern, length)
+                if steps > MAX_PATTERN_STEPS:
+                    rule = replace(rule, pattern=None)
             wanted = _broken(found.value, rule)
             if wanted:
                 seen = "nothing" if found.value is MISSING else shown(found.value)

@@ -97,7 +97,8 @@ class Goal:
         if field in self.fields:
             return True
         name = plain(field)
-        return bool(name.strip()) and (name in self._asking or name.strip() in _requested_by(self))
+        kinds = {match.kind for match in _words("requested").find(name)}
+        return bool(name.strip()) and (name in self._asking or bool(kinds & _requested_by(self)))
 
     def mentions(self, field: str) -> bool:
         """Whether it speaks of what is in such a field, perhaps only of what to do about it."""
@@ -126,6 +127,12 @@ class Goal:
 def goal_of(text: str, fields: frozenset[str] = frozenset()) -> Goal:
     """Return a goal; many jobs have the same one."""
     return Goal(text, fields)
+
+
+@lru_cache(maxsize=2048)
+def holds_words_of_others(field: str) -> bool:
+    """Say whether a field with this name holds the words of others, such as `review_text`."""
+    return plain(field) in _words("works")
 
 
 @lru_cache(maxsize=64)

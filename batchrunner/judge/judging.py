@@ -29,8 +29,8 @@ REPORTED_SHAPE = "schema_validation"
 #: Most findings that are kept of one result.
 MAX_FINDINGS = 3
 #: A longer result, or one with more signs of JSON, is not judged: reading it takes too long.
-MAX_JUDGED_LENGTH = 4_000_000
-MAX_JUDGED_SIGNS = 200_000
+MAX_JUDGED_LENGTH = 2_000_000
+MAX_JUDGED_SIGNS = 60_000
 
 _NOTHING_EXPECTED = Expectations()
 _GOOD = Judgement(verdict=Verdict.GOOD)
@@ -55,7 +55,11 @@ def judge_result(
     errors that the API reported.
     """
     goal = goal_of(expectations.goal, _named_fields(expectations))
-    answer = None if result is None or _is_long(result) else read_answer(result, goal.fields)
+    answer = (
+        None
+        if result is None or _is_long(result, expectations)
+        else read_answer(result, goal.fields)
+    )
     if result is not None and (answer is None or answer.set_aside):
         return _by_api(schema_errors) or _too_large(result, expectations)
     value = answer.value if answer else None
@@ -81,12 +85,14 @@ def _named_fields(expectations: Expectations) -> frozenset[str]:
     return frozenset(names)
 
 
-def _is_long(result: str) -> bool:
+def _is_long(result: str, expectations: Expectations) -> bool:
     """Say whether a result would take longer than some tens of milliseconds to judge."""
-    if len(result) < MAX_JUDGED_SIGNS:
+    checks = 2 + (expectations.schema is not None) * 4 + len(expectations.field_rules)
+    most = 2 * MAX_JUDGED_SIGNS // checks
+    if len(result) <= most:
         return False
-    signs = sum(result.count(sign) for sign in ',:{["\\')
-    return len(result) > MAX_JUDGED_LENGTH or signs > MAX_JUDGED_SIGNS
+    signs = sum(result.count(sign) for sign in ",{[\\") if len(result) <= MAX_JUDGED_LENGTH else 0
+    return len(result) > MAX_JUDGED_LENGTH or signs > most
 
 
 def _too_large(result: str, expectations: Expectations) -> Judgement:
@@ -117,8 +123,10 @@ def _reported(answer: Answer, expectations: Expectations, goal: Goal) -> Judgeme
         return None
     key = next((key for key in ("reason", "error") if answer.value.get(key)), field)
     finding = Finding(rule=REPORTED, path=answer.path_of(key), seen=shown(answer.value.get(key)))
-    # An error beside an answer may be about a part of it, and what the goal speaks of may be data.
-    if goal.mentions(field) or (field == "error" and has_answer_beside(answer.value)):
+    # What stands beside an answer may be about a part of it, or a part of it; unless it has a
+    # reason. And what the goal speaks of may be data.
+    is_partial = not answer.value.get("reason") and has_answer_beside(answer.value)
+    if goal.mentions(field) or is_partial:
         return _suspect([finding], expectations)
     return _bad(reported_failure(answer.value), [finding])
 

@@ -21,8 +21,9 @@ SPARSE = "sparse"
 MIN_COPIES = 4
 #: Shorter answers may be equal by chance: a rate, a yes, a country.
 MIN_COPIED_TEXT_LENGTH = 10
-#: A copy is suspicious only if other jobs with this goal got other answers.
+#: Where nearly all jobs with this goal got one answer, a short one may be right.
 MAX_COPY_SHARE = 0.8
+MIN_SHARED_TEXT_LENGTH = 16
 #: Peers that are needed for a comparison, and the least share of fields they usually fill.
 MIN_PEERS = 8
 USUALLY_FILLED = 0.8
@@ -79,17 +80,17 @@ def _by_goal(results: Iterable[tuple[K, PeerResult]]) -> Mapping[object, dict[K,
 def _summary(url: str, inside: list[Leaf]) -> _ResultSummary:
     # The url itself is left out: it makes each answer different.
     answer = hashlib.sha256()
+    inside = [leaf for leaf in inside if leaf.value != url]
     for leaf in inside:
-        if leaf.value != url:
-            for text in (leaf.path, _text(leaf.value)):
-                answer.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
-    longest = max(inside, key=lambda leaf: len(_text(leaf.value)))
+        for text in (leaf.path, _text(leaf.value)):
+            answer.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+    longest = max(inside, key=lambda leaf: len(_text(leaf.value)), default=Leaf(None, "", ""))
     filled = [leaf for leaf in inside if leaf.value not in (None, "", [], {})]
     return _ResultSummary(
         url=url,
         answer=answer.digest(),
         text_length=sum(len(leaf.value) for leaf in inside if isinstance(leaf.value, str)),
-        filled=len(filled) / len(inside),
+        filled=len(filled) / max(len(inside), 1),
         longest=Finding(rule=COPIED, path=named(longest.path), seen=shown(longest.value)),
     )
 
@@ -103,16 +104,14 @@ def _copied(group: Mapping[K, _ResultSummary]) -> Iterator[tuple[K, Finding]]:
     for key, read in group.items():
         by_answer[read.answer].append(key)
     for keys in by_answer.values():
-        urls, first = {group[key].url for key in keys}, group[keys[0]]
-        if (
-            len(urls) < MIN_COPIES
-            or len(keys) > MAX_COPY_SHARE * len(group)
-            or first.text_length < MIN_COPIED_TEXT_LENGTH
-        ):
+        urls, length = {group[key].url for key in keys}, group[keys[0]].text_length
+        is_shared = len(keys) > MAX_COPY_SHARE * len(group)
+        least = MIN_SHARED_TEXT_LENGTH if is_shared else MIN_COPIED_TEXT_LENGTH
+        if len(urls) < MIN_COPIES or length < least:
             continue
-        finding = replace(first.longest, seen=f"{first.longest.seen} from {len(urls)} urls")
         for key in keys:
-            yield key, finding
+            longest = group[key].longest
+            yield key, replace(longest, seen=f"{longest.seen} from {len(urls)} urls")
 
 
 def _sparse(group: Mapping[K, _ResultSummary]) -> Iterator[tuple[K, Finding]]:

@@ -73,10 +73,21 @@ def max_text_length(pattern: str) -> int:
     return _longest_text(pattern)
 
 
+def match_steps(pattern: str, length: int) -> int:
+    """Return how many steps a match of this pattern, which is a safe one, takes at most."""
+    cost = _cost_of(pattern)
+    most: int = cost.ways * length**cost.power // _orders(cost.power)
+    return max(length, most)
+
+
+@lru_cache(maxsize=256)
+def _cost_of(pattern: str) -> _Cost:
+    return _of_all(parse_regex(pattern))
+
+
 def _longest_text(pattern: str) -> int:
-    cost = _of_all(parse_regex(pattern))
     longest = MAX_MATCHED_LENGTH
-    while longest and cost.ways * longest**cost.power // _orders(cost.power) > MAX_MATCH_STEPS:
+    while longest and match_steps(pattern, longest) > MAX_MATCH_STEPS:
         longest -= 10
     return longest
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 #: A result that is nested deeper, or has more values, is not judged value by value.
@@ -56,44 +56,55 @@ def leaves(value: Any) -> Iterator[Leaf]:
     Raises:
         TooLarge: The result is nested too deep or has too many values.
     """
-    for group in groups(value):
-        yield from group
+    if not (value and isinstance(value, dict | list)):
+        yield Leaf(None, "", value)
+    for container in containers(value):
+        yield from direct_leaves(container)
 
 
-def groups(value: Any) -> Iterator[list[Leaf]]:
+def containers(value: Any) -> Iterator[Leaf]:
     """
-    Give the single values of each object and list of a result that has some.
+    Give the objects and lists of a result that are not empty, the outer ones first.
 
     Raises:
         TooLarge: The result is nested too deep or has too many values.
     """
-    if not (value and isinstance(value, dict | list)):
-        yield [Leaf(None, "", value)]
-        return
-    count, stack = 1, [(0, Leaf(None, "", value))]
+    count, stack = 0, [iter((Leaf(None, "", value),) if _is_container(value) else ())]
     while stack:
-        depth, parent = stack.pop()
-        count += len(parent.value)
-        if depth >= MAX_DEPTH or count > MAX_NODES:
+        leaf = next(stack[-1], None)
+        if leaf is None:
+            stack.pop()
+            continue
+        count += len(leaf.value)
+        if len(stack) > MAX_DEPTH or count > MAX_NODES:
             raise TooLarge
-        group, inside = list[Leaf](), list[tuple[int, Leaf]]()
-        for leaf in _inside(parent.step, parent.key, parent.value):
-            if leaf.value and isinstance(leaf.value, dict | list):
-                inside.append((depth + 1, leaf))
-            else:
-                group.append(leaf)
-        stack.extend(reversed(inside))
-        if group:
-            yield group
+        yield leaf
+        if any(map(_is_container, parts_of(leaf.value))):
+            stack.append(each for each in _inside(leaf) if _is_container(each.value))
 
 
-def _inside(step: PathStep | None, key: str, parent: Any) -> Iterator[Leaf]:
-    if isinstance(parent, dict):
-        for name, part in parent.items():
+def direct_leaves(container: Leaf) -> Iterator[Leaf]:
+    """Give the single values that are directly in an object or list."""
+    return (leaf for leaf in _inside(container) if not _is_container(leaf.value))
+
+
+def parts_of(value: dict[str, Any] | list[Any]) -> Collection[Any]:
+    """Return what is directly in an object or list."""
+    return value.values() if isinstance(value, dict) else value
+
+
+def _is_container(value: Any) -> bool:
+    return type(value) in (dict, list) and bool(value)
+
+
+def _inside(parent: Leaf) -> Iterator[Leaf]:
+    value, step, key = parent.value, parent.step, parent.key
+    if isinstance(value, dict):
+        for name, part in value.items():
             short = name[:MAX_NAME_LENGTH]
             yield Leaf(PathStep(step, short), short, part)
     else:
-        for index, part in enumerate(parent):
+        for index, part in enumerate(value):
             yield Leaf(PathStep(step, index), key, part)
 
 

@@ -5,14 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from batchrunner.judge.result_values import Leaf, TooLarge, groups
+from batchrunner.judge.result_values import (
+    Leaf,
+    TooLarge,
+    containers,
+    direct_leaves,
+    parts_of,
+)
 from batchrunner.judge.rules import BANNER, ERROR_PAGE, NOT_READY, REPORTED, SCHEMA_ECHO, WALLS
 from batchrunner.judge.text_rules import TextFinding
 from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_of
 
 #: Characters of texts that are looked through in one result: it bounds the time.
 MAX_JUDGED_TEXT = 6000
-#: Fields of a JSON Schema; a result that has all of a set is one.
+#: Characters that a text counts for at least.
+MIN_COUNTED_TEXT = 50
+#: Values that are looked at in one result; others are an answer if they are not empty.
+MAX_SORTED = 300
+#: Objects and lists that are looked at in a result with an answer.
+MAX_CONTAINERS = 3000
+#: Fields of a step of an agent, and of a JSON Schema: a result with all of a set is one.
+_PLAN_KEYS = ({"thought", "action"}, {"thinking", "action"}, {"action", "selector"})
 _SCHEMA_KEYS = ({"type", "properties"}, {"$schema"}, {"type", "items"})
 
 
@@ -45,28 +58,40 @@ def sorted_values(value: Any) -> SortedValues:
         TooLarge: The result is nested too deep or has too many values.
     """
     seen = SortedValues()
-    if isinstance(value, dict) and any(keys <= value.keys() for keys in _SCHEMA_KEYS):
-        schema = Leaf(None, "", value)
-        seen.values.append(Value(schema, Kind.FOUND, TextFinding(SCHEMA_ECHO)))
+    for rule, all_keys in ((SCHEMA_ECHO, _SCHEMA_KEYS), (NOT_READY, _PLAN_KEYS)):
+        if isinstance(value, dict) and any(keys <= value.keys() for keys in all_keys):
+            seen.values.append(Value(Leaf(None, "", value), Kind.FOUND, TextFinding(rule)))
+            return seen
+    if not (value and isinstance(value, dict | list)):
+        _sort_group([Leaf(None, "", value)], seen, MAX_JUDGED_TEXT)
         return seen
     left = MAX_JUDGED_TEXT
-    for group in groups(value):
-        if seen.has_answer and not any(is_nothing(leaf.value) for leaf in group):
-            continue
-        left = _sort_group(group, seen, left)
+    for count, container in enumerate(containers(value)):
+        parts = parts_of(container.value)
+        if count > MAX_CONTAINERS or len(seen.values) > MAX_SORTED:
+            if seen.has_answer:
+                break
+            seen.has_answer = any(_is_something(part) for part in parts)
+        elif not seen.has_answer or any(map(is_nothing, parts)):
+            left = _sort_group(list(direct_leaves(container)), seen, left)
     return seen
+
+
+def _is_something(part: Any) -> bool:
+    return not is_nothing(part) and not isinstance(part, dict | list)
 
 
 def _sort_group(group: list[Leaf], seen: SortedValues, left: int) -> int:
     """Sort the values of one object or list; return how much text may still be looked through."""
     answers, sorted_here = 0, list[Value]()
-    for leaf in group:
+    for leaf in group[:MAX_SORTED]:
         each = value_of(leaf, left)
-        left -= min(len(leaf.value), 800) if isinstance(leaf.value, str) else 0
+        left -= max(len(leaf.value), MIN_COUNTED_TEXT) if isinstance(leaf.value, str) else 0
         sorted_here.append(each)
         answers += each.kind is Kind.ANSWER
         if answers > len(group) // 2 + 1 and seen.has_answer:
             break
+    answers += any(not is_nothing(leaf.value) for leaf in group[MAX_SORTED:])
     nothing = sum(is_nothing(each.leaf.value) for each in sorted_here)
     rules = (*WALLS, ERROR_PAGE, BANNER, NOT_READY)
     seen.odd += [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrunner.judge.field_names import FieldKind, is_named
-from batchrunner.judge.goal import Goal
+from batchrunner.judge.goal import Goal, holds_words_of_others
 from batchrunner.judge.result_values import Leaf
 from batchrunner.judge.rules import (
     BANNER,
@@ -22,10 +22,17 @@ from batchrunner.judge.rules import (
     WALLS,
 )
 from batchrunner.judge.sorted_values import SortedValues, sorted_values
+from batchrunner.judge.text_rules import is_said_by_agent
 from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_found
 
 #: Characters before the words of a wall, such as `Please`, where a goal asks for titles.
 MAX_PLEASE = 8
+#: Characters of an answer that the goal itself may name.
+MAX_CHOICE_LENGTH = 60
+#: Characters before a refusal in an agent's own words.
+MAX_AGENT_START = 60
+_NOT_SEEN = (REFUSAL, *WALLS)
+_MAY_BE_VALID = (PLACEHOLDER, REFUSAL, REPORTED, EMPTY, *WALLS)
 _ORDER = tuple(GENERAL_RULES)
 
 
@@ -75,8 +82,11 @@ def _of_odd_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspi
 
 def _of_all_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspicion | None:
     found = seen.of(Kind.FOUND)
-    if any(_is_asked_for(each, goal) for each in found):
+    asked = [each for each in found if _is_asked_for(each, goal)]
+    # What stands beside a status that the goal asks for may say that it was not seen.
+    if asked and not any(each.rule in _NOT_SEEN and each not in asked for each in found):
         return None
+    found = [each for each in found if each not in asked]
     nothing, remarks, zeros = seen.of(Kind.NOTHING), seen.of(Kind.REMARK), seen.of(Kind.ZERO)
     if any(_is_requested(each, goal) for each in (*seen.of(Kind.ASIDE), *remarks)):
         return None
@@ -106,13 +116,17 @@ def _without_words(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Itera
         return
     if remarks and REFUSAL not in off:
         yield value_found(remarks[0].leaf, REFUSAL)
-    elif zeros and PLACEHOLDER not in off:
-        yield value_found(zeros[0].leaf, PLACEHOLDER)
+    elif zeros and not all(isinstance(each.leaf.value, list) for each in nothing):
+        if PLACEHOLDER not in off:
+            yield value_found(zeros[0].leaf, PLACEHOLDER)
     elif EMPTY not in off and not remarks and not zeros:
         aside = seen.of(Kind.ASIDE)
-        outcome = [each for each in aside if not is_named(each.leaf.key, FieldKind.METADATA)]
-        if nothing or outcome or not aside:
-            yield value_found((nothing or outcome or seen.values)[0].leaf, EMPTY)
+        if nothing or not all(_is_link(each) for each in aside):
+            yield value_found((nothing or aside)[0].leaf, EMPTY)
+
+
+def _is_link(value: Value) -> bool:
+    return isinstance(value.leaf.value, str) and "://" in value.leaf.value
 
 
 def _worst_first(values: Iterable[Value]) -> list[Value]:
@@ -149,8 +163,10 @@ def _is_asked_for(value: Value, goal: Goal) -> bool:
         return True
     if rule == REPORTED and goal.requests(value.leaf.key):
         return True
-    words = isinstance(text, str) and rule in (PLACEHOLDER, REFUSAL, ERROR_PAGE, NOT_READY, EMPTY)
-    return words and len(text) < 60 and goal.contains(text)
+    if not isinstance(text, str) or len(text) > MAX_CHOICE_LENGTH or value.found is None:
+        return False
+    is_choice = value.found.absence or rule in (REFUSAL, ERROR_PAGE, NOT_READY, EMPTY)
+    return is_choice and goal.contains(text)
 
 
 def _is_requested(value: Value, goal: Goal) -> bool:
@@ -163,24 +179,27 @@ def _are_works(found: list[Value], nothing: list[Value], goal: Goal) -> bool:
 
 
 def _is_works(value: Value, goal: Goal) -> bool:
-    found = value.found
+    """Say whether what a rule finds may be the words of others, as in a review or a headline."""
+    found, key = value.found, value.leaf.key
     if found is None or found.is_title or not isinstance(value.leaf.value, str):
         return False
-    return (
-        goal.is_about_texts_of_others
-        and found.rule in (*WALLS, REFUSAL, ERROR_PAGE, NOT_READY, BANNER)
-        and not (found.rule == REFUSAL and found.start < 60 and value.leaf.key == "")
-        and not (found.certain and found.start <= MAX_PLEASE)
-    )
+    is_speech = found.rule in (*WALLS, REFUSAL, ERROR_PAGE, NOT_READY, BANNER)
+    if not is_speech or (found.certain and found.start <= MAX_PLEASE):
+        return False
+    if goal.is_about_texts_of_others:
+        return not (found.rule == REFUSAL and found.start < MAX_AGENT_START and not key)
+    by_agent = is_said_by_agent(value.leaf.value) and is_named(key, FieldKind.REMARK)
+    return holds_words_of_others(key) and not by_agent
 
 
 def _is_valid(value: Value, nothing: list[Value], goal: Goal) -> bool:
     """Say whether words for nothing are an answer to this goal."""
-    found = value.found
-    if found is None or found.rule not in (PLACEHOLDER, REFUSAL, REPORTED, EMPTY):
+    found, text = value.found, value.leaf.value
+    if found is None or found.certain or found.rule not in _MAY_BE_VALID:
         return False
-    if found.rule == REFUSAL and not found.absence and goal.is_about_access(value.leaf.value):
+    if found.rule == REFUSAL and not found.absence and goal.is_about_access(text):
         return False
-    if goal.says_what_if_nothing:
+    if goal.says_what_if_nothing and found.rule not in WALLS:
         return goal.allows_nothing_in([value.leaf.key])
-    return goal.may_be_none and found.absence and not nothing
+    is_answer = found.absence or not (found.is_title or is_said_by_agent(text))
+    return goal.may_be_none and is_answer and not nothing

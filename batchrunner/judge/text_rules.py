@@ -107,7 +107,13 @@ def _is_said_by_the_page(text: str, words: str) -> bool:
 
 def _paired(words: str) -> str | None:
     """Return the rule of a pair of lists with words of both in a text."""
-    return next((rule for rule, one, other in _pairs() if words in one and words in other), None)
+    for rule, one, other in _pairs():
+        # What an agent tells of its steps is an answer if there is a number in it.
+        if rule == EMPTY and any(sign.isdigit() for sign in words):
+            continue
+        if words in one and words in other:
+            return rule
+    return None
 
 
 def begins_with_answer(text: str) -> bool:
@@ -149,6 +155,11 @@ def is_about_a_wall(text: str) -> bool:
     group = _whole().whole(words)
     rules = [group.rule] if group else [part.rule for part in _parts_in(text, words)]
     return any(rule in WALLS for rule in rules)
+
+
+def is_said_by_agent(text: Any) -> bool:
+    """Say whether a text begins as an agent does that tells what it saw or did."""
+    return isinstance(text, str) and plain(text) in _agent()
 
 
 def mentions_wall(name: str) -> str | None:

@@ -22,9 +22,9 @@ def job_groups(work: Iterable[Work], settings: Settings) -> list[JobGroup]:
     """Group jobs that run alike."""
     policy, counts = Policy.of(settings), Counter[tuple[str, int, int]]()
     for host, options, rules, count in work:
-        attempts = policy.max_failures(_any_job(rules)) if rules else 0
+        attempts = policy.max_runs(_any_job(rules)) if rules else 0
         counts[host, max_steps(options), attempts] += count
-    usual = policy.max_failures(_any_job({}))
+    usual = policy.max_runs(_any_job({}))
     return [
         _group(settings, host, count, once, attempts or usual)
         for (host, once, attempts), count in counts.items()

@@ -96,6 +96,10 @@ class Policy:
         rules = [rule for key, rule in written if isinstance(key, FailureCategory)]
         return max([self.max_attempts, *map(self.allowed_failures, rules)])
 
+    def max_runs(self, job: Job) -> int:
+        """Return how many runs of a job its failures and suspect results may lead to."""
+        return self.max_failures(job) * (self.rule(job, Verdict.SUSPECT).attempts or 1)
+
     def escalations(self, job: Job) -> dict[FailureCategory, RetryRule]:
         """Return the rules in force that escalate."""
         written = {key for key in (*self.rules, *job.policy) if isinstance(key, FailureCategory)}

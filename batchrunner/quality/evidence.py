@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from batchrunner.model.quality import DEFAULT_DRIFT, QualityBounds, QualityReason, QualityWord
-from batchrunner.quality.shares import Count, Rise, Stratum, overall_rise, rise_of, strata
+from batchrunner.quality.shares import LIKELY, Count, Rise, Stratum, overall_rise, rise_of, strata
 from batchrunner.quality.table import SampleTable
 from batchrunner.text.format import counted
 
@@ -18,6 +18,8 @@ BAD_RISE, BAD_RISE_OF_HOST = 0.3, 0.5
 BAD_PART = 0.05
 #: Share of the hosts from which on a rise is one of all hosts.
 MOST_HOSTS = 0.8
+#: Fewest rows that show something that hardly anything but a fault causes.
+MIN_SPECIFIC = 3
 #: Most hosts that are named for one thing.
 MAX_HOSTS_NAMED = 20
 
@@ -64,6 +66,12 @@ class Watched:
     usual: float = 0.2  #: where it was more frequent than this before, it makes no batch bad
     least: float = 0.0  #: least rise that counts, beside the tolerance for drift
     bad_rise: float = BAD_RISE
+    specific: bool = False  #: hardly anything but a fault causes it, so that a few rows count
+
+    def counts(self, rise: Rise) -> bool:
+        """Return whether a rise is more than chance."""
+        few = rise.now.hits >= MIN_SPECIFIC and not rise.before and rise.chance < LIKELY
+        return rise.counts or (self.specific and few)
 
 
 def rises(
@@ -83,11 +91,11 @@ def rises(
     by_host = [
         rise
         for each in compared
-        if each.host is not None and (rise := rise_of(each)).counts and rise.rise >= least
+        if each.host is not None and watched.counts(rise := rise_of(each)) and rise.rise >= least
     ]
     overall = overall_rise(compared)
-    rose = overall is not None and overall.counts and overall.rise >= least
-    if overall is not None and rose and not _is_of_hosts(by_host, compared, least):
+    rose = overall is not None and watched.counts(overall) and overall.rise >= least
+    if overall is not None and rose and not _is_of_hosts(watched, by_host, compared, least):
         shown = [row for found in rows.values() for row in found]
         count = round(sum(_hits(context, host, now[host]) for host in now))
         yield _evidence(context, watched, overall, overall.now.share, count, shown)
@@ -95,7 +103,9 @@ def rises(
     yield from _of_hosts(context, watched, by_host, compared, rows)
 
 
-def _is_of_hosts(by_host: list[Rise], compared: list[Stratum], least: float) -> bool:
+def _is_of_hosts(
+    watched: Watched, by_host: list[Rise], compared: list[Stratum], least: float
+) -> bool:
     """Return whether a rise is that of some hosts, and not of all."""
     if len(compared) == 1:
         return compared[0].host is not None
@@ -105,7 +115,7 @@ def _is_of_hosts(by_host: list[Rise], compared: list[Stratum], least: float) -> 
     if not named or part <= 1 - MOST_HOSTS:
         return False
     rest = overall_rise(others)
-    return rest is None or not rest.counts or rest.rise < least
+    return rest is None or not watched.counts(rest) or rest.rise < least
 
 
 def _of_hosts(

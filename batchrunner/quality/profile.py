@@ -188,11 +188,11 @@ class Profile:
 
     def _bound_hosts(self) -> None:
         if len(self.hosts) > MAX_HOSTS:
-            self._add_up()
             last = sorted(self.hosts, key=hash_of)[MAX_HOSTS:]
             self._last_host = hash_of(last[0])
             for name in last:
-                del self.hosts[name]
+                for shape, count in self.hosts.pop(name).shapes.items():
+                    self._filled.update({path: count for path in shape if self._keeps(path)})
         most = self._most_sampled(len(self.hosts))
         for host in self.hosts.values():
             if host.sample.most != most:

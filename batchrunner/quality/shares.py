@@ -13,8 +13,8 @@ SURE = 1e-4
 LIKELY = 1e-2
 #: Most rows for which the exact test is computed.
 _EXACT_ROWS = 3000
-#: A rise of so many hundredths counts although the rows are few.
-LARGE_RISE = 0.6
+#: A rise as large as this counts although the rows are few, if they are not very few.
+LARGE_RISE, MIN_HITS = 0.6, 3
 
 
 class Count(NamedTuple):
@@ -51,7 +51,8 @@ class Rise(NamedTuple):
     @property
     def counts(self) -> bool:
         """Whether it is to be reported if it is large enough."""
-        return self.is_sure or (self.chance < LIKELY and self.rise >= LARGE_RISE)
+        few = self.now.hits >= MIN_HITS and self.rise >= LARGE_RISE
+        return self.is_sure or (self.chance < LIKELY and few)
 
 
 class Stratum(NamedTuple):

@@ -106,7 +106,9 @@ def _number_in(text: str) -> Number | None:
     rest = f"{before} {after}".strip()
     if any(each.isdecimal() for each in rest) or _is_code(before, after):
         return None
-    currency, unit = currency_and_unit(rest)[0], currency_and_unit(after)[1]
+    currency = currency_and_unit(rest)[0]
+    beside = after if currency else " ".join(after.split()[:2])
+    unit = currency_and_unit(beside)[1]
     unknown = len(_WORD.findall(rest)) - (currency is not None) - (unit is not None)
     read = _read(found[0]) if unknown <= (3 if currency or unit else 1) else None
     return Number(*read, currency, unit) if read else None

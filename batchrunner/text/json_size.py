@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterator
+from itertools import accumulate
 
 #: Text that takes more than this is not parsed: it is kept, and set aside where it is read.
 MAX_PARSED_BYTES = 96 * 1024**2
@@ -19,6 +21,8 @@ _STRING = re.compile(STRING, re.DOTALL)
 #: Bytes that each character may stand for, once the text around it is parsed.
 _BYTES_BY_SIGN = {"{": 240, "[": 72, ",": 96, ":": 144}
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
+#: A bracket → 1 or -1, as a signed byte.
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 #: Bytes of a string beside its characters.
 _STRING_BYTES = 64
 #: Bytes per character of a string with escapes: `\\u` may stand for a character that widens all.
@@ -51,13 +55,8 @@ def is_nested_deeper(text: str, levels: int) -> bool:
     if text.count("[") + text.count("{") <= levels:
         return False
     outside = "".join(without for without, _ in _without_strings(text))
-    brackets = outside.encode("ascii", "ignore").translate(None, delete=_NO_BRACKETS)
-    for _ in range(levels):
-        length = len(brackets)
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
-        if len(brackets) == length:  # the others have no partner: a parser stops at one of them
-            return brackets.count(b"[") + brackets.count(b"{") > levels
-    return bool(brackets)
+    steps = outside.encode("ascii", "ignore").translate(_STEPS, delete=_NO_BRACKETS)
+    return max(accumulate(array("b", steps)), default=0) > levels
 
 
 def pieces(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:

@@ -23,7 +23,7 @@ from batchrunner.cli import cli, exit_codes
 from batchrunner.inputs import yaml
 from batchrunner.inputs.tables import Table, TableOptions, open_table
 from batchrunner.model import FailureCategory
-from batchrunner.outputs.columns import FIELDS, RESULT
+from batchrunner.outputs.columns import ADVICE, FIELDS, RESULT
 from batchrunner.policy import create_outcome, retry, run_decision
 from batchrunner.sandbox import FAULTS
 from batchrunner.sandbox.http.in_process import InProcess
@@ -159,7 +159,7 @@ def test_the_categories_and_faults_that_are_named_exist() -> None:
 
 def test_the_columns_are_those_of_the_export() -> None:
     table = text_of(DOCS / "exports.md").split("## Columns")[1].split("## ")[0]
-    assert re.findall(r"^\| `(\w+)`", table, re.M) == [*FIELDS, RESULT]
+    assert re.findall(r"^\| `(\w+)`", table, re.M) == [*FIELDS, RESULT, *ADVICE]
 
 
 def test_the_events_are_those_of_the_sandboxs_journal() -> None:

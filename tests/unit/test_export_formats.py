@@ -9,6 +9,7 @@ import math
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,7 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrunner.errors import CannotContinue, UsageError
-from batchrunner.model import ExportedAttempt, FailureCategory, FinishedJob, JobState
+from batchrunner.model import (
+    ExportedAttempt,
+    FailureCategory,
+    Finding,
+    FinishedJob,
+    JobState,
+    ProfileHint,
+    RunHelp,
+    Verdict,
+)
 from batchrunner.outputs import FORMATS, ExportTable, SelectedColumn, View, Written
 from batchrunner.outputs.columns import ADVICE, FIELDS
 from batchrunner.outputs.selection import check_selection, selected_columns
@@ -113,6 +123,25 @@ def rows_of(format: str, jobs: Sequence[FinishedJob], *columns: str, **view: Any
     return READERS[format](export(format, jobs, columns, **view)[0])
 
 
+@pytest.mark.parametrize("format", READERS)
+def test_every_format_shows_the_verdict_and_what_decided_it(format: str) -> None:
+    seen = '=HYPERLINK("http://evil.example")\x1b[2J'
+    finding = Finding(rule="error_page", path="offer.title", seen=seen)
+    jobs = [
+        job(1, "{}", verdict=Verdict.GOOD),
+        job(2, "{}", verdict=Verdict.SUSPECT, finding=finding),
+        job(3, "{}"),
+    ]
+    good, suspect, unknown = rows_of(format, jobs)
+    nothing = None if format in ("jsonl", "parquet", "sqlite", "xlsx") else ""
+    names = ("verdict", "verdict_rule", "verdict_path")
+    assert [good[name] for name in names] == ["good", nothing, nothing]
+    assert [suspect[name] for name in names] == ["suspect", "error_page", "offer.title"]
+    assert [unknown[name] for name in names] == [nothing] * 3
+    guarded = format in ("csv", "tsv")  # the others have types
+    assert suspect["verdict_seen"].startswith("'=HYPERLINK" if guarded else "=HYPERLINK")
+
+
 # ---- one model of columns ----
 
 
@@ -123,6 +152,32 @@ def test_carried_columns_stand_between_the_fixed_ones_and_the_results(format: st
     (row,) = rows_of(format, jobs, "sku", "What I want", "URL")
     assert [*row][17:] == ["verdict_seen", "sku", "What I want", "in.URL", "result", "result.price"]
     assert [row["sku"], row["What I want"], row["in.URL"]] == ["00123", "a, b", "x"]
+
+
+HELP = RunHelp(
+    url="https://docs.test/a?b=1",
+    message='=HYPERLINK("x")\n\x1b[2J',
+    profile_hint=ProfileHint(message="Log in", reason="auth_wall"),
+)
+ERROR = '{"code":"busy","message":"Recording lost"}'
+
+
+@pytest.mark.parametrize("format", [*READERS])
+def test_advice_has_columns_only_where_any_job_has_some(format: str) -> None:
+    plain = job(1, '{"a": 1}', artifacts=("x.jpg",))
+    assert not {*ADVICE} & {name for row in rows_of(format, [plain]) for name in row}
+    rows = rows_of(format, [plain, job(2, help=HELP), job(3, '{"a": 1}', run_error=ERROR)])
+    if format != "jsonl":
+        names = [*rows[0]]
+        first = names.index("artifacts")
+        assert names[first : first + 6] == ["artifacts", *ADVICE, "result.a"]
+    assert rows[1]["help_url"] == HELP.url
+    assert json.loads(rows[1]["profile_hint"]) == asdict(HELP.profile_hint)
+    assert json.loads(rows[2]["run_error"]) == json.loads(ERROR)
+    assert "HYPERLINK" in rows[1]["help_message"]
+    assert (rows[1]["help_message"][0] == "'") is (format in ("csv", "tsv"))
+    chosen = rows_of(format, [job(2, help=HELP)], columns=selected_columns("u=help_url"))
+    assert chosen == [{"u": HELP.url}]
 
 
 @pytest.mark.parametrize("format", [*READERS])

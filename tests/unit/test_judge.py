@@ -166,6 +166,17 @@ def test_a_field_that_the_goal_asks_for_is_data(goal: str, result: Any) -> None:
     assert verdict(result, "Get the price")[0] != "good"
 
 
+def test_a_status_that_the_goal_asks_for_was_not_seen_if_the_reason_says_so() -> None:
+    goal = "Get the status of my order"
+    assert verdict({"status": "failure", "reason": "Courier lost the parcel"}, goal) == ("good", "")
+    assert verdict({"status": "failure", "reason": "Could not log in"}, goal)[0] == "suspect"
+
+
+def test_zeros_beside_nulls_are_suspect_and_beside_an_empty_list_are_not() -> None:
+    assert verdict({"price": 0, "name": None}) == ("suspect", "placeholder")
+    assert verdict({"rating": 0, "reviews": []}) == ("good", "")
+
+
 def test_a_field_that_the_schema_or_expect_names_is_data() -> None:
     result = {"error": "E17: paper jam", "status": "failure"}
     schema = {"type": "object", "properties": {"error": {"type": "string"}, "status": {}}}
@@ -570,9 +581,21 @@ def test_one_answer_for_many_urls_is_suspicious_if_others_differ() -> None:
     assert odd(*[COPY] * 4, *OWN) == dict.fromkeys(range(4), "copied")
 
 
-def test_a_few_copies_or_only_copies_or_a_short_answer_are_not_suspicious() -> None:
+def test_one_answer_for_all_urls_is_suspicious_unless_it_is_short() -> None:
+    assert odd(*[COPY] * 9) == dict.fromkeys(range(9), "copied")
+    assert odd(*[{"answer": "in the office"}] * 9) == {}
+
+
+def test_outliers_are_the_same_in_any_order() -> None:
+    given = [
+        (n, PeerResult(f"https://a.example/{n}", "goal", json.dumps(one)))
+        for n, one in enumerate([COPY] * 4 + OWN)
+    ]
+    assert outliers(given) == outliers(reversed(given))
+
+
+def test_a_few_copies_or_a_short_answer_are_not_suspicious() -> None:
     assert odd(*[COPY] * 3, *OWN) == {}
-    assert odd(*[COPY] * 9) == {}
     assert odd(*[{"vat": "19%"}] * 5, *OWN) == {}
     assert odd(*[{"in_stock": True}] * 5, *[{"in_stock": False}] * 5) == {}
 

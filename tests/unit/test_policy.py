@@ -424,3 +424,9 @@ def test_with_webhooks_polls_are_rarer_but_at_least_every_half_minute(
     )
     assert usual <= rarer <= timedelta(seconds=30)
     assert rarer <= max(usual * 3, MIN_POLL_INTERVAL)
+
+
+def test_the_most_runs_of_a_job_include_those_of_its_suspect_results() -> None:
+    assert DEFAULT.max_runs(job()) == DEFAULT.max_failures(job())
+    policy = replace(DEFAULT, rules={Verdict.SUSPECT: RetryRule(attempts=2)})
+    assert policy.max_runs(job()) == 2 * DEFAULT.max_failures(job())

@@ -54,7 +54,7 @@ def test_escapes_never_reach_the_screen() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_results_of_every_shape_are_shown_in_few_lines(shape: str) -> None:
-    answer = read_answer(SHAPES[shape](300_000))
+    answer = read_answer(SHAPES[shape](30_000))
     if answer.set_aside:
         return
     found = list(result_lines(answer, frozenset({"a[7].b", "x.y"})))
@@ -65,7 +65,7 @@ def test_results_of_every_shape_are_shown_in_few_lines(shape: str) -> None:
 VALUES = st.recursive(
     st.none() | st.text(max_size=5),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=9,
+    max_leaves=4,
 )
 
 

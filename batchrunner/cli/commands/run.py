@@ -332,13 +332,14 @@ def _report(
     from batchrunner.app.quality import check_as_json
     from batchrunner.cli.output.audit_text import audit_as_json, audit_summary
     from batchrunner.cli.output.batch_text import batch_as_json, closing_lines, db_given
-    from batchrunner.cli.output.exit_text import continue_command, exit_lines
+    from batchrunner.cli.output.exit_text import continue_command, exit_lines, rerun_command
     from batchrunner.cli.output.quality_text import check_lines
     from batchrunner.cli.same_api import on_same_api
     from batchrunner.store.claims import budget_status
     from batchrunner.text.wrapping import say
 
-    for line in closing_lines(store, batch, ended.counts, db):
+    rerun = rerun_command(sys.argv[1:])
+    for line in closing_lines(store, batch, ended.counts, db, rerun=rerun):
         say(line, err=True)
     audit = audit_summary(ended.audit, batch, db_given(db))
     for line in (*exit_lines(store, batch, ended.reason, ended.counts), *audit):

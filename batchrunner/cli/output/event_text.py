@@ -6,8 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from batchrunner.app.audit_stop import audit_stop_text
+from batchrunner.classify import verdict_of_transition
 from batchrunner.cli.output.status_text import DIGEST, held, parked_line, paused
-from batchrunner.model import AttemptDecision, Failed, FailureCategory, Finish, Retry, Snooze
+from batchrunner.model import (
+    AttemptDecision,
+    Failed,
+    FailureCategory,
+    Finish,
+    Retry,
+    Snooze,
+    Verdict,
+)
 from batchrunner.policy.schedule import Phase, Window
 from batchrunner.runner.events import (
     AccountLimitMet,
@@ -161,7 +170,10 @@ def _decision_lines(decisions: tuple[AttemptDecision, ...]) -> Iterator[str]:
             yield f"{_what_follows(decision):<15} {_who(decision)}  {_reason(failure)}"
     succeeded = sum(1 for decision in decisions if decision.transition.failure is None)
     if succeeded:
-        yield f"{_runs(succeeded)} succeeded"
+        verdicts = Counter(verdict_of_transition(each.transition) for each in decisions)
+        suspect = verdicts[Verdict.SUSPECT]
+        flagged = f" ({suspect} suspect)" if suspect else ""
+        yield f"{_runs(succeeded)} succeeded{flagged}"
 
 
 def _put_back(decision: AttemptDecision) -> str | None:

@@ -79,6 +79,11 @@ def with_option(args: Sequence[str], option: str) -> str:
     return f"{same_command(args)} {option}"
 
 
+def rerun_command(args: Sequence[str]) -> str:
+    """Return the command line that buys the suspect results of a run with these arguments again."""
+    return with_option(without_option(args, RERUN), f"{RERUN} suspect")
+
+
 def continue_command(
     batch: Batch,
     reason: ExitReason | None,

@@ -11,6 +11,8 @@ from batchrunner.quality.shares import Count
 
 #: Share of failed or of suspect rows that makes a batch bad, and that is worth a look.
 BAD_SHARE, SOME_SHARE = 0.5, 0.2
+#: Fewest failed or suspect rows that are worth a look.
+MIN_BAD = 2
 #: Fewest rows of a batch for which a share says something.
 MIN_ROWS = 4
 
@@ -37,7 +39,7 @@ def failed_and_suspect(context: Comparison) -> Iterator[Evidence]:
 def _many(context: Comparison, kind: str, count: int, of: int) -> Iterator[Evidence]:
     share = count / of if of else 0.0
     usual = _usual(context.base.profile, kind) if context.base else 0.0
-    if of < MIN_ROWS or share < max(SOME_SHARE, usual + context.drift):
+    if count < MIN_BAD or of < MIN_ROWS or share < max(SOME_SHARE, usual + context.drift):
         return
     is_bad = share > BAD_SHARE and usual < BAD_SHARE
     says = "failed" if kind == "failed" else "are suspect"

@@ -105,6 +105,7 @@ def _changes(
             usual=0.3,
             least=least,
             bad_rise=0.3 if kind == "type" else 0.2,
+            specific=kind in ("currency", "language"),
         )
         yield from label_rises(context, watched, now, base, label)
 

@@ -22,6 +22,8 @@ JUMP, FAR = math.log10(4), math.log10(20)
 NEAR = 0.17
 #: Fewest numbers of a host that are compared with those of other hosts; and fewest such hosts.
 MIN_OF_HOST, MIN_HOSTS = 4, 3
+#: A host is far from the others by this many times what the numbers of one host are apart.
+SPREADS = 0.8
 #: Factors between units of one thing: weights, lengths, areas, volumes, times.
 CONVERSIONS: Mapping[str, float] = {
     "pounds and kilograms": 2.20462,
@@ -110,6 +112,7 @@ def _moved_one_by_one(
             usual=1.0,
             least=0.1 if label not in _UNIT_LABELS else 0.3,
             bad_rise=0.15,
+            specific=True,
         )
         yield from label_rises(context, watched, labels, usual, label)
 
@@ -255,14 +258,26 @@ def _far_hosts(context: Comparison, path: str, numbers: _Numbers) -> Iterator[Ev
     }
     if len(middles) <= MIN_HOSTS:
         return
-    usual = median(middles.values())
-    far = {host for host, middle in middles.items() if abs(middle - usual) >= FAR}
+    usual, spread = median(middles.values()), _spread_of_hosts(numbers, by_host, middles)
+    least = max(FAR, spread * SPREADS)
+    far = {host for host, middle in middles.items() if abs(middle - usual) >= least}
     others = [middle for host, middle in middles.items() if host not in far]
     if not far or len(far) > len(middles) // 3 or max(others) - min(others) > FAR:
         return
     known = _far_before(context, path)
     for host in sorted(far - known):
         yield _far_host(context, path, host, middles[host] - usual, by_host[host], numbers)
+
+
+def _spread_of_hosts(
+    numbers: _Numbers, by_host: Mapping[str, list[int]], middles: Mapping[str, float]
+) -> float:
+    """Return how far the numbers of one host are apart, as a logarithm."""
+    spreads = []
+    for host in middles:
+        logs = [_log(numbers.by_row[row]) for row in by_host[host]]
+        spreads.append(max(logs) - min(logs))
+    return median(spreads)
 
 
 def _far_before(context: Comparison, path: str) -> set[str]:

@@ -21,7 +21,7 @@ from batchrunner.quality.values import is_filled, number_of
 #: Fewest rows of which all have the same answer, or the same value.
 MIN_EQUAL = 4
 #: Share of the rows with one answer that makes a batch bad, and that is worth a look.
-BAD_SHARE, SOME_SHARE = 0.25, 0.05
+BAD_SHARE, SOME_SHARE = 0.2, 0.05
 #: Share of the rows of a host with one answer that makes a batch bad.
 MOST_OF_HOST = 0.6
 #: Fewest rows with one answer that are worth a look.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from batchrunner.quality.evidence import Comparison, Evidence, Watched, rises, rows_by_host
@@ -38,7 +38,7 @@ class Shift(NamedTuple):
 
 def shifted_columns(context: Comparison) -> Iterator[Evidence]:
     """Give the columns whose values stand in their neighbours."""
-    learned = _classes(context.base or context.now)
+    learned = _classes(context.base) if context.base else _classes_without_moved(context.now)
     now = _shifts(context.now, learned)
     if not now:
         return
@@ -57,6 +57,7 @@ def shifted_columns(context: Comparison) -> Iterator[Evidence]:
             column=first,
             says=f"to `{last}`: values stand in the neighbouring column",
             bad_rise=0.15,
+            specific=True,
         ),
         context.now.by_host(rows, now),
         base,
@@ -64,15 +65,23 @@ def shifted_columns(context: Comparison) -> Iterator[Evidence]:
     )
 
 
-def _classes(table: SampleTable) -> Classes:
+def _classes_without_moved(table: SampleTable) -> Classes:
+    """Learn from the rows of a batch itself, without those that seem to have moved."""
+    seems = _shifts(table, _classes(table), LIKELIER / 3)
+    return _classes(table, seems) if len(seems) <= MOST_MOVED * len(table.rows) else {}
+
+
+def _classes(table: SampleTable, without: Collection[int] = ()) -> Classes:
     learned: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in table.rows:
+    for number, row in enumerate(table.rows):
+        if number in without:
+            continue
         for cell in row.cells:
             learned[cell.path][class_of(cell.value)] += 1
     return {path: found for path, found in learned.items() if found.total() >= MIN_LEARNED}
 
 
-def _shifts(table: SampleTable, learned: Classes) -> dict[int, Shift]:
+def _shifts(table: SampleTable, learned: Classes, likelier: float = LIKELIER) -> dict[int, Shift]:
     """Return the most likely shift of each row that has one."""
     found: dict[int, Shift] = {}
     known: dict[tuple[tuple[str, str], ...], Shift | None] = {}
@@ -80,7 +89,7 @@ def _shifts(table: SampleTable, learned: Classes) -> dict[int, Shift]:
         shifts = [
             shift
             for cells in _records(row.cells)
-            if (shift := _shift_of(cells, learned, known)) is not None
+            if (shift := _shift_of(cells, learned, known, likelier)) is not None
         ]
         if shifts and len(shifts) * 2 >= len(_records(row.cells)):
             found[number] = max(shifts, key=lambda each: each.score)
@@ -100,18 +109,21 @@ def _shift_of(
     cells: Sequence[Cell],
     learned: Classes,
     known: dict[tuple[tuple[str, str], ...], Shift | None],
+    likelier: float,
 ) -> Shift | None:
     key = tuple((cell.path, class_of(cell.value)) for cell in cells if cell.path in learned)
     if key not in known:
         known[key] = max(
-            (each for step in (1, -1) if (each := _best(key, learned, step)) is not None),
+            (each for step in (1, -1) if (each := _best(key, learned, step, likelier)) is not None),
             key=lambda each: each.score,
             default=None,
         )
     return known[key]
 
 
-def _best(key: Sequence[tuple[str, str]], learned: Classes, step: int) -> Shift | None:
+def _best(
+    key: Sequence[tuple[str, str]], learned: Classes, step: int, likelier: float
+) -> Shift | None:
     """Return the run of columns that is most likely shifted by one; None if none is likely."""
     best: Shift | None = None
     start, score, columns = 0, 0.0, 0
@@ -125,7 +137,7 @@ def _best(key: Sequence[tuple[str, str]], learned: Classes, step: int) -> Shift 
             continue
         score += gain
         columns += gain >= LIKELIER_COLUMN
-        likely = score >= LIKELIER and columns >= MIN_COLUMNS
+        likely = score >= likelier and columns >= MIN_COLUMNS
         if likely and (best is None or score > best.score):
             best = Shift(key[start][0], path, score)
     return best
