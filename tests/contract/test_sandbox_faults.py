@@ -137,7 +137,9 @@ async def test_a_run_ends_as_its_fault_says(fault: str) -> None:
     assert (run["status"], run["result"]) == (status, result)
     shown = run["error"]
     assert error == (shown and {**failed(None, ""), **{key: shown.get(key) for key in error or ()}})
-    assert stage.agent.sent == ([f"https://faults.test/{fault}"] if fault == "normal" else [])
+    assert stage.agent.sent == (
+        [f"https://faults.test/{fault}"] if fault in ("normal", "made_up") else []
+    )
     [kept] = stage.sandbox.journal.runs
     assert kept.charge == kept.steps * Decimal("0.016")
     assert (kept.charge > 0) == kept.status.is_final
