@@ -150,7 +150,7 @@ def run_error_lines(errors: Sequence[RunErrorBeside], command: str) -> Iterator[
     from batchrunner.text.terminal import SHOWN, shorten, term_safe
 
     lines = [
-        f"{_named(each.key, each.url)}  {shorten(term_safe(each.error), SHOWN)}"
+        f"{_named(each.key, each.url)}  {shorten(term_safe(_error(each.error)), SHOWN)}"
         for each in errors[: MAX_EXAMPLES + 1]
     ]
     if lines:
@@ -158,6 +158,12 @@ def run_error_lines(errors: Sequence[RunErrorBeside], command: str) -> Iterator[
         yield from (f"  {line}" for line in lines[:MAX_EXAMPLES])
     if len(errors) > MAX_EXAMPLES:
         yield f"  … and {len(errors) - MAX_EXAMPLES} more (all of them: {command})"
+
+
+def _error(stored: str) -> str:
+    error = json.loads(stored)
+    named = " ".join(error[name] for name in ("category", "code") if name in error)
+    return f"{named}: {error['message']}" if named else str(error["message"])
 
 
 def cancelled_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
