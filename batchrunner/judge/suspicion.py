@@ -88,7 +88,8 @@ def _of_all_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspi
         return None
     found = [each for each in found if each not in asked]
     nothing, remarks, zeros = seen.of(Kind.NOTHING), seen.of(Kind.REMARK), seen.of(Kind.ZERO)
-    if any(_is_requested(each, goal) for each in (*seen.of(Kind.ASIDE), *remarks)):
+    requested = [each for each in (*seen.of(Kind.ASIDE), *remarks) if _is_requested(each, goal)]
+    if requested and not found and len(nothing) <= len(requested):
         return None
     if _are_works(found, nothing, goal):
         return None
