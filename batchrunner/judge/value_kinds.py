@@ -100,7 +100,8 @@ def _sort_text(leaf: Leaf, text: str, left: int) -> Value:
         return Value(leaf, Kind.ZERO)
     if _repeats_name(text, leaf.key):
         return value_found(leaf, SCHEMA_ECHO)
-    found = finding_in(text) if left > 0 else None
+    is_number = text.isdigit() and not is_named(leaf.key, FieldKind.TITLE)
+    found = finding_in(text) if left > 0 and not is_number else None
     is_offer = is_named(leaf.key, FieldKind.OFFER)
     if found is None or (is_offer and found.rule in (PLACEHOLDER, BOT_WALL, REFUSAL)):
         remark = is_named(leaf.key, FieldKind.REMARK)
@@ -139,5 +140,4 @@ def _repeats_name(text: str, key: str) -> bool:
     """Say whether a value repeats its field's name or type, as in a description of a result."""
     if len(text) > 60 or not key:
         return False
-    name, words = plain(key), plain(text)
-    return text.lower() in _TYPES or words == name
+    return text.lower() in _TYPES or text.replace("_", " ").casefold() == plain(key).strip()
