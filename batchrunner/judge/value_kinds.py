@@ -140,5 +140,4 @@ def _repeats_name(text: str, key: str) -> bool:
     """Say whether a value repeats its field's name or type, as in a description of a result."""
     if len(text) > 60 or not key:
         return False
-    name, words = plain(key), plain(text)
-    return text.lower() in _TYPES or words == name
+    return text.lower() in _TYPES or text.replace("_", " ").casefold() == plain(key).strip()
