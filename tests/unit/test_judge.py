@@ -183,6 +183,26 @@ def test_an_address_is_an_answer_where_the_goal_asks_for_it_and_little_else_is_m
     assert verdict(wall, goal) == ("bad", "bot_wall")
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"count": 12},
+        {"total_price": 99},
+        {"page_count": 312},
+        {"duration": "2 h 10 min"},
+        {"language": "Finnish"},
+        {"valid": True},
+        {"code": "SAVE20"},
+        {"permit": "Pending"},
+        {"series": "Completed"},
+        {"allergens": "None"},
+        {"issues": ["scratch on the lid"], "items": [{"name": "Pan"}]},
+    ],
+)
+def test_a_single_fact_is_an_answer_whatever_its_field_is_called(result: Any) -> None:
+    assert verdict(result) == ("good", "")
+
+
 def test_zeros_beside_nulls_are_suspect_and_beside_an_empty_list_are_not() -> None:
     assert verdict({"price": 0, "name": None}) == ("suspect", "placeholder")
     assert verdict({"rating": 0, "reviews": []}) == ("good", "")
