@@ -22,6 +22,7 @@ from batchrunner.cli import COMMANDS, cli
 from batchrunner.inputs import yaml
 from batchrunner.inputs.diff_fields import DIFF_FIELDS
 from batchrunner.inputs.expectations import BOUNDS_FIELDS, EXPECT
+from batchrunner.inputs.grounding_fields import GROUNDING_FIELDS
 from batchrunner.inputs.job_fields import RULE_FIELDS
 from batchrunner.inputs.quality_fields import QUALITY_FIELDS
 from batchrunner.inputs.record_types import Record
@@ -167,10 +168,34 @@ def _expect() -> str:
 
 def _general_rules() -> str:
     rows = [
-        [_code(rule), says, "suspect; bad if it is all" if rule in WALLS else "suspect"]
+        [
+            _code(rule),
+            says,
+            RULE_EXAMPLES[rule],
+            "suspect; bad if it is all" * (rule in WALLS) or "suspect",
+        ]
         for rule, says in GENERAL_RULES.items()
     ]
-    return _table(["rule", "what it says", "verdict"], rows)
+    return _table(["rule", "what it says", "an example", "verdict"], rows)
+
+
+#: General rule → a result that it finds.
+RULE_EXAMPLES = {
+    "bot_wall": '`{"title": "Just a moment...", "price": null}`',
+    "login_wall": '`"Please log in to continue."`',
+    "error_page": '`{"name": "404 Not Found", "price": null}`',
+    "banner": '`{"name": "We use cookies", "price": null}`',
+    "not_ready": '`{"price": "Loading..."}`, `"I will now open the page."`',
+    "schema_echo": '`{"name": "string", "price": "number"}`',
+    "goal_copy": '`"Get the name and the price"`',
+    "html": '`"<!DOCTYPE html><html>..."`',
+    "broken_json": '`"{\\"name\\": \\"Lam"`',
+    "refusal": '`"I was unable to find the price."`',
+    "reported": '`{"success": false, "name": "Lamp"}`',
+    "placeholder": '`{"name": "N/A", "price": "N/A"}`',
+    "empty": '`{"results": []}`, `{"success": true}`',
+    "too_large": "more than 2,000,000 characters or about 60,000 values",
+}
 
 
 def _rules(record: Record) -> Iterator[str]:
@@ -366,6 +391,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "sections": _sections,
     "settings": _settings,
     "quality": lambda: _fields_table(QUALITY_FIELDS),
+    "grounding": lambda: _fields_table(GROUNDING_FIELDS),
     "diff": lambda: _fields_table(DIFF_FIELDS),
     "job": lambda: _fields_table(yaml.JOB_FIELDS),
     "nested": _nested,

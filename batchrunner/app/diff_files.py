@@ -107,22 +107,20 @@ def report_diff(diff: ResultDiff, target: DiffTarget, most: int = MAX_JOBS) -> D
     return DiffReport(summary=summary, lines=tuple(summary_lines(summary, diff.before, diff.after)))
 
 
-def advice(
-    diff: ResultDiff, done: DiffReport, target: DiffTarget, command: Sequence[str]
-) -> Iterator[str]:
-    """Give what to do next; *command* is the user's own, as words for a shell."""
-    shell = " ".join(command)
+def advice(diff: ResultDiff, done: DiffReport, target: DiffTarget, command: str) -> Iterator[str]:
+    """Give what to do next; *command* is the user's own, without an output."""
     if not target.is_stdout:
         differ = counted(done.summary.differences, "job")
         yield f"wrote {term_safe(target.path)} ({differ} that differ{_third(differ)})"
     elif done.is_cut:
-        yield f"all of them: {shell} -o diff.csv"
+        yield f"all of them: {command} -o diff.csv"
     if not diff.has_no_pair(done.summary):
         return
     if diff.by == "url":
         yield "warning: no job of one side is in the other"
     else:
-        yield f"warning: no {diff.by} is in both: pair the jobs by another column: {shell} --by url"
+        by_url = f"pair the jobs by another column: {command} --by url"
+        yield f"warning: no {diff.by} is in both: {by_url}"
 
 
 def _third(differ: str) -> str:

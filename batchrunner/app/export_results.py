@@ -26,6 +26,7 @@ from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.outputs import FORMATS, ExportTable, Written
 from batchrunner.outputs.sheet import Sheet
+from batchrunner.outputs.shown_result import list_paths, shown_result
 from batchrunner.store.attempt_rows import batch_attempts
 from batchrunner.store.export_rows import shown_job_ids, shown_jobs
 from batchrunner.store.exports import carried_columns
@@ -36,6 +37,8 @@ from batchrunner.text.terminal import term_safe
 
 #: Columns with another name in a file that are named.
 _MAX_NAMED = 3
+#: Paths of lists that are named.
+_MAX_LISTS = 10
 #: Jobs in whose results a misspelt column is looked for.
 _JOBS_COMPARED = 1000
 _PLAIN = ExportOptions()
@@ -54,6 +57,8 @@ class Exported:
     renamed: tuple[tuple[str, str], ...] = ()  #: columns with another name in the file
     absent: tuple[str, ...] = ()  #: selected columns that no result has
     exploded: int | None = None  #: jobs with a list at the path; None: nothing was to be exploded
+    explode: str | None = None  #: this path
+    lists: tuple[str, ...] = ()  #: paths of the lists that there are, where none is at this one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +126,8 @@ def export_batch(
         renamed=written.renamed,
         absent=written.absent,
         exploded=None if options.explode is None else written.exploded,
+        explode=options.explode,
+        lists=_lists(table) if options.explode is not None and not written.exploded else (),
     )
 
 
@@ -221,7 +228,7 @@ def export_lines(done: Exported, open_jobs: int, *, is_stdout: bool) -> Iterator
         named = ", ".join(term_safe(name) for name in done.absent)
         yield f"warning: no result has {named}: the column is empty"
     if done.exploded == 0 and done.jobs:
-        yield "warning: no result has a list at the path of --explode: each job is one row"
+        yield _no_list(done)
     for own, name in done.renamed[:_MAX_NAMED]:
         yield (
             f"the column {term_safe(own)} is {term_safe(name)} in {term_safe(done.path)}: another "
@@ -229,6 +236,29 @@ def export_lines(done: Exported, open_jobs: int, *, is_stdout: bool) -> Iterator
         )
     if len(done.renamed) > _MAX_NAMED:
         yield f"… and {len(done.renamed) - _MAX_NAMED} more columns have other names"
+
+
+def _no_list(done: Exported) -> str:
+    path = term_safe(done.explode or "")
+    missing = f"warning: no result has a list at {path}, the path of --explode: each job is one row"
+    if not done.lists:
+        return f"{missing}; no result that was searched has any list"
+    known = {path.removeprefix("result."): path for path in done.lists}
+    close = get_close_matches(path.removeprefix("result."), [*known], n=1, cutoff=0.6)
+    meant = f"did you mean {term_safe(known[close[0]])}? " if close else ""
+    named = ", ".join(map(term_safe, done.lists[:_MAX_LISTS]))
+    more = f" and {len(done.lists) - _MAX_LISTS} more" if len(done.lists) > _MAX_LISTS else ""
+    return f"{missing}; {meant}there are lists at {named}{more}"
+
+
+def _lists(table: ExportTable) -> tuple[str, ...]:
+    """Return the paths of the lists in the first results."""
+    found: dict[str, None] = {}
+    for job in islice(table.jobs(), _JOBS_COMPARED):
+        for path in list_paths(shown_result(job, unwrap=table.view.unwrap)):
+            if len(found) < _JOBS_COMPARED:
+                found.setdefault(path)
+    return tuple(found)
 
 
 def _refuse_misspelt(table: ExportTable, absent: Sequence[str]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+from sqlalchemy import Connection
 
 from batchrunner.app.clock import store_now
 from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import EditNeedsDecision, UsageError
-from batchrunner.model import JobFile, LoadResult
+from batchrunner.model import Batch, JobFile, LoadResult
 from batchrunner.model.comparison import (
     GUARDED_JOBS,
     UNDECIDED,
@@ -22,6 +26,8 @@ from batchrunner.store.store import Store
 from batchrunner.text.format import counted
 from batchrunner.text.terminal import term_safe
 
+#: Refuses a batch as it is after a load, in its transaction.
+Check: TypeAlias = Callable[[Connection, Batch], None]
 #: A load that adds jobs and leaves all others as they are.
 ADDS_ONLY = EditDecision(run_changed=False, withdraw=False)
 #: Values of `on_change` and `on_missing` → what was decided.
@@ -35,19 +41,30 @@ _NEXT = {
 
 
 def load_jobs(
-    store: Store, job_file: JobFile, say: Say, decision: EditDecision = UNDECIDED
+    store: Store,
+    job_file: JobFile,
+    say: Say,
+    decision: EditDecision = UNDECIDED,
+    check: Check | None = None,
 ) -> LoadResult:
     """
     Load a job file's jobs, and let the jobs of its batch follow it.
+
+    If *check* refuses the batch as it is then, nothing changes.
 
     Raises:
         EditNeedsDecision: The edit is so large that *decision* must say what to do; nothing
             changed.
     """
+
+    def load(tx: Connection, now: datetime) -> LoadResult:
+        loaded = batches.load_jobs(tx, job_file, now, decision)
+        if check is not None:
+            check(tx, loaded.batch)
+        return loaded
+
     try:
-        return retry_while_away(
-            lambda: store.write(batches.load_jobs, job_file, store_now(store), decision), say
-        )
+        return retry_while_away(lambda: store.write(load, store_now(store)), say)
     except EditUndecided as undecided:
         raise _needs_decision(undecided.comparison, undecided.guards) from undecided
 

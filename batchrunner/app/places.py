@@ -208,7 +208,7 @@ def _in_this(found: Sequence[Holding], sources: Sequence[BatchSource], say: Say)
             kind = PlaceKind.RENAMED if gone else PlaceKind.COPIED
             where = f" (loaded from {path}, which is gone)" if gone else ""
             where = where or (f" (loaded from {path})" if path else "")
-            says = f"{_part(each)} in the batch {name!r}{where}"
+            says = f"{_part(each)} in the batch {name!r}{where}{_failed(each)}"
             yield Place(kind=kind, says=says, options=("--name", name))
             return
         _say_some(each, f"the batch {name!r}", say)
@@ -219,7 +219,9 @@ def _in_other(found: Holding, path: Path, choice: PlaceChoice, say: Say) -> Iter
         return
     shown = os.path.relpath(path)
     shown = shown if len(shown) < len(str(path)) else str(path)
-    says = f"{_part(found)} in the batch {found.batch!r} of another database, {shown}"
+    says = (
+        f"{_part(found)} in the batch {found.batch!r} of another database, {shown}{_failed(found)}"
+    )
     if choice.is_default:
         yield Place(kind=PlaceKind.OTHER_DATABASE, says=says, options=("--db", shown))
     else:
@@ -234,9 +236,13 @@ def _part(found: Holding) -> str:
     return f"{found.share:.0%} of these jobs are"
 
 
+def _failed(found: Holding) -> str:
+    return f"; {found.failed_share:.0%} have failed there" if found.failed else ""
+
+
 def _say_some(found: Holding, where: str, say: Say) -> None:
     if found.same:
-        say(f"note: about {found.share:.0%} of these jobs are in {where}, too")
+        say(f"note: about {found.share:.0%} of these jobs are in {where}, too{_failed(found)}")
     elif found.url_share >= SAME_FILE:
         say(
             f"note: {found.url_share:.0%} of these urls are in {where}, with other goals or "

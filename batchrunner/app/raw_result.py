@@ -10,8 +10,9 @@ from batchrunner.app.binary_stdout import binary_stdout
 from batchrunner.app.output_targets import STANDARD_OUTPUT
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
-from batchrunner.store.result_bodies import result_body_of_job
+from batchrunner.store.result_bodies import result_body_of_job, verdict_of_job
 from batchrunner.store.store import Store
+from batchrunner.text.terminal import term_safe
 
 
 def raw_result(store: Store, batch: Batch, key: str) -> str:
@@ -28,6 +29,16 @@ def raw_result(store: Store, batch: Batch, key: str) -> str:
             next="the `id` column of an export has the ids of jobs",
         )
     return body
+
+
+def verdict_note(store: Store, batch: Batch, key: str) -> str | None:
+    """Return what the judge found in the result of a job, in a line; None if it is good."""
+    found = store.read(verdict_of_job, batch.id, key)
+    if found is None:
+        return None
+    verdict, finding = found
+    where = "" if finding.path == "." else f"{finding.path}: "
+    return term_safe(f"{verdict} ({finding.rule}): {where}{finding.seen}")
 
 
 def write_raw_result(text: str, path: str) -> None:

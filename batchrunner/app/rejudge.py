@@ -28,6 +28,7 @@ from batchrunner.model import (
     Verdict,
 )
 from batchrunner.model.reviews import REJECTED
+from batchrunner.model.verdicts import GOOD, Judgement
 from batchrunner.store.judgements import results_of_attempts, rewrite_judgements, stored_results
 from batchrunner.store.store import Store
 from batchrunner.text.json_size import is_parsable
@@ -168,7 +169,7 @@ class _Judging:
         self._write_rest()  # what is read next is as judged so far
         for stored in results_of_attempts(self._store, sorted(found)):
             finding, change = found[stored.attempt_id], self._now_good.pop(stored.attempt_id, None)
-            if not is_allowed(finding, self._expectations(stored)):
+            if not (stored.reviewed or is_allowed(finding, self._expectations(stored))):
                 self._compared(change.of if change else replace(stored, result=""), finding)
             elif change is not None:
                 self._note(change)
@@ -182,12 +183,10 @@ class _Judging:
             if not is_parsable(stored.result):
                 self.set_aside += 1  # what cannot be judged stays as it is
                 continue
-            if stored.code == REJECTED:
+            if stored.reviewed and stored.code == REJECTED:
                 continue  # a person's word stays until it is taken back
             self.count += 1
-            judgement = judge_result(
-                stored.result, self._expectations(stored), _reported_failure(stored)
-            )
+            judgement = self._judgement(stored)
             self.verdicts[judgement.verdict] += 1
             brief = replace(stored, result="")  # the results of a batch may not fit into memory
             outcome = self._final(outcome_of(judgement, stored.result))
@@ -200,6 +199,14 @@ class _Judging:
                 yield stored.attempt_id, PeerResult(stored.url, stored.goal, stored.result)
             else:
                 self._note(change)
+
+    def _judgement(self, stored: StoredResult) -> Judgement:
+        judgement = judge_result(
+            stored.result, self._expectations(stored), _reported_failure(stored)
+        )
+        # No rule makes a result suspect that a person has accepted; only certainty fails it.
+        is_accepted = stored.reviewed and judgement.verdict is Verdict.SUSPECT
+        return GOOD if is_accepted else judgement
 
     def _compared(self, stored: StoredResult, finding: Finding) -> None:
         """Turn a good result into a suspect one; one that failed as such stays failed."""

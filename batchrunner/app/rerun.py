@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
 
 from batchrunner.app.clock import store_now
 from batchrunner.errors import UsageError
 from batchrunner.inputs.field_types import duration_of
 from batchrunner.model import Batch, JobState
-from batchrunner.store.edits import rerun_jobs, states_of
+from batchrunner.store.edits import kept_among, rerun_jobs, states_of
 from batchrunner.store.planning import Again
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
@@ -54,6 +57,7 @@ class Rerun:
     jobs: int
     steps: int  #: what these jobs have cost before
     cost: str | None  #: the same in dollars; None if the rate is unknown
+    kept: int = 0  #: jobs that are asked as before, although the file asks something else
 
 
 def rerun_choice(words: tuple[str, ...]) -> RerunChoice:
@@ -99,24 +103,29 @@ def rerun(store: Store, batch: Batch, choice: RerunChoice) -> Rerun:
     Raises:
         UsageError: An id is unknown, or its job has not succeeded.
     """
-    if choice.keys:
-        _check_keys(store, batch, choice.keys)
+    store.read(check_chosen, batch, choice)
     now = store_now(store)
     again = choice.at(now) or Again()
-    jobs, steps = store.write(
-        rerun_jobs,
-        batch.id,
-        now,
-        keys=again.keys,
-        finished_before=again.finished_before,
-        suspect=again.suspect,
-    )
+    keys, before, suspect = again.keys, again.finished_before, again.suspect
+    chosen: dict[str, Any] = {"keys": keys, "finished_before": before, "suspect": suspect}
+    kept = store.read(kept_among, batch.id, **chosen)
+    jobs, steps = store.write(rerun_jobs, batch.id, now, **chosen)
     rate = batch.step_price
-    return Rerun(jobs=jobs, steps=steps, cost=f"{steps * rate.amount:f}" if rate else None)
+    cost = f"{steps * rate.amount:f}" if rate else None
+    return Rerun(jobs=jobs, steps=steps, cost=cost, kept=kept)
 
 
-def _check_keys(store: Store, batch: Batch, keys: tuple[str, ...]) -> None:
-    states = store.read(states_of, batch.id, keys)
+def check_chosen(tx: Connection, batch: Batch, choice: RerunChoice) -> None:
+    """
+    Check the ids of a choice; in the transaction of a load, a mistake takes back the load.
+
+    Raises:
+        UsageError: An id is unknown, or its job has not succeeded.
+    """
+    keys = choice.keys
+    if not keys:
+        return
+    states = states_of(tx, batch.id, keys)
     missing = [key for key in keys if key not in states]
     if missing == ["bad"]:
         raise UsageError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +25,7 @@ from batchrunner.judge.learned_rules import (
 from batchrunner.model import Batch, Finding, StoredResult
 from batchrunner.model.reviews import Review, ReviewWord
 from batchrunner.store.judgements import results_of_jobs
-from batchrunner.store.reviews import expects_of, review_details, reviewed_jobs
+from batchrunner.store.reviews import expects_and_goals, review_details, reviewed_jobs
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
 
@@ -54,6 +54,7 @@ class LearnedRules:
     left_out: tuple[LeftOut, ...] = ()
     without_line: tuple[str, ...] = ()  #: ids of rejected results for which no line can be made
     jobs_differ: bool = False  #: jobs expect different things: `expect` has only what is new
+    goals_differ: bool = False  #: the lines may not suit every job
 
     @property
     def text(self) -> str:
@@ -73,7 +74,8 @@ def learned_rules(store: Store, batch: Batch) -> LearnedRules:
             chosen = [id for id in some if id in said and said[id].word is word]
             for result in results_of_jobs(store, chosen):
                 learning.add(result, said[result.job_id])
-    return learning.result(batch.name, store.read(expects_of, batch.id, most=2))
+    expects, goals_differ = store.read(expects_and_goals, batch.id)
+    return replace(learning.result(batch.name, expects), goals_differ=goals_differ)
 
 
 class _Learning:

@@ -24,7 +24,6 @@ _IN_TEXT = re.compile(
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"\d")
-_PHONE_RUN = re.compile(r"\+?\d(?:[\s()./\-–\x01]{0,3}\d){5,18}")
 #: Parameters that say where a visitor came from, and not which page is meant.
 _TRACKING = re.compile(
     r"(?:utm_\w+|gclid|fbclid|msclkid|mc_[ce]id|ref|ref_|src|source|_ga|igshid|si|spm|scm|aff\w*"
@@ -32,6 +31,8 @@ _TRACKING = re.compile(
     re.IGNORECASE,
 )
 _MAX_ADDRESS = 2000
+#: Where the number of a phone may begin: behind the code of a country, too.
+_PHONE_START = r"(?:(?<!\d)|(?<=\+\d)|(?<=\+\d\d)|(?<=\+\d\d\d))"
 #: Digits at the end of a phone number that tell it from others.
 _MIN_PHONE = 7
 
@@ -168,23 +169,18 @@ def is_phone(value: str) -> bool:
 
 def find_phone(index: PageIndex, value: str) -> Hit | None:
     """Return the place of a phone number, with or without the code of its country."""
-    wanted = _bare_phone(value)
-    for segment in index.segments:
-        for found in _PHONE_RUN.finditer(segment.seamed):
-            if _same_phone(_bare_phone(found[0]), wanted):
-                return Hit(segment, *found.span())
-    for addresses in index.addresses:
-        for each in addresses:
-            if each[:4].lower() in ("tel:", "sms:") and _same_phone(_bare_phone(each), wanted):
-                return Hit(None, shown=each)
-    return None
-
-
-def _bare_phone(text: str) -> str:
     # `+49 (0)30` is dialled without the 0 in brackets.
-    return "".join(_DIGITS.findall(text.replace("(0)", ""))).lstrip("0")
-
-
-def _same_phone(one: str, other: str) -> bool:
-    short, long = sorted((one, other), key=len)
-    return len(short) >= _MIN_PHONE and long.endswith(short) and len(long) - len(short) <= 4
+    digits = "".join(_DIGITS.findall(value.replace("(0)", ""))).lstrip("0")
+    for cut in range(4):
+        number = digits[cut:].lstrip("0")
+        if len(number) < _MIN_PHONE:
+            return None
+        pattern = re.compile(_PHONE_START + r"[^\w\n]{0,3}".join(number) + r"(?!\d)")
+        for segment in index.segments:
+            if found := pattern.search(segment.text):
+                return Hit(segment, *found.span())
+        for addresses in index.addresses:
+            for each in addresses:
+                if each[:4].lower() in ("tel:", "sms:") and pattern.search(unquote(each)):
+                    return Hit(None, shown=each)
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal, DivisionByZero, InvalidOperation
+from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
@@ -22,9 +22,21 @@ _COUNTS = frozenset(
     | {"anzahl", "gesamt", "nombre", "numero", "cantidad", "n"}
 )
 
-_COMPUTED = frozenset(
-    {"discount", "percent", "difference", "diff", "saving", "savings", "total", "per", "ratio"}
+_DIFFERENCES = frozenset(
+    {"difference", "diff", "saving", "savings", "saved", "save", "discount", "change", "gap", "net"}
+    | {"margin", "profit", "ersparnis", "differenz", "rabatt", "economie", "ahorro", "descuento"}
 )
+_SUMS = frozenset(
+    {"total", "sum", "overall", "gross", "subtotal", "combined", "all", "gesamt", "summe", "somme"}
+    | {"suma", "totale", "totaal", "summa"}
+)
+_RATIOS = frozenset({"per", "ratio", "average", "avg", "mean", "unit", "pro", "je", "por", "par"})
+_SHARES = frozenset(
+    {"percent", "percentage", "pct", "discount", "share", "rate", "rabatt", "prozent", "saving"}
+    | {"savings", "reduction", "descuento", "sconto", "desconto", "growth"}
+)
+#: A number with so many digits is no chance where a computation gives it.
+_MANY_DIGITS = 4
 
 
 def explain(leaf: Leaf, value: Decimal, result: Any, is_known: Known) -> str:
@@ -54,7 +66,11 @@ def number_of(part: Any) -> Decimal | None:
 def _lists(leaf: Leaf, result: Any) -> Iterator[tuple[str, list[Any]]]:
     for source in (leaf.parent, result):
         if isinstance(source, Mapping):
-            yield from ((name, part) for name, part in source.items() if isinstance(part, list))
+            for name, part in source.items():
+                if isinstance(part, list):
+                    yield name, part
+                elif isinstance(part, dict) and part is not leaf.parent:
+                    yield name, list(part.values())
         elif isinstance(source, list):
             yield "", source
 
@@ -96,51 +112,37 @@ def _columns(part: list[Any]) -> Iterator[tuple[str, list[Decimal]]]:
 
 
 def _of_two(leaf: Leaf, value: Decimal, beside: Mapping[str, Decimal]) -> str:
+    named = frozenset(leaf.words)
+    exact = len(canonical_digits(value)) >= _MANY_DIGITS
     for (one, first), (two, second) in permutations(beside.items(), 2):
-        if _significant(value) < 2 and not _says_so(leaf):
-            continue
-        for sign, result in _operations(first, second):
+        for sign, result in _operations(first, second, named, exact):
             if _rounds_to(result, value):
                 return f"{one} {sign} {two}"
     numbers = list(beside.values())
-    if len(numbers) >= 3 and value == sum(numbers, Decimal(0)):
+    if len(numbers) >= 3 and value == sum(numbers, Decimal(0)) and (exact or named & _SUMS):
         return "the sum of the numbers beside it"
     return ""
 
 
-def _says_so(leaf: Leaf) -> bool:
-    return bool(
-        set(leaf.words)
-        & {
-            "discount",
-            "percent",
-            "difference",
-            "diff",
-            "saving",
-            "savings",
-            "total",
-            "per",
-            "ratio",
-        }
-    )
+def _operations(
+    first: Decimal, second: Decimal, named: frozenset[str], exact: bool
+) -> Iterator[tuple[str, Decimal]]:
+    """
+    Give what two numbers make, where the field's name speaks for it.
 
-
-def _operations(first: Decimal, second: Decimal) -> Iterator[tuple[str, Decimal]]:
-    yield "-", first - second
-    yield "+", first + second
-    yield "×", first * second
-    try:
-        if second:
-            yield "/", first / second
-            yield "× 1000 /", 1000 * first / second
-            yield "in percent less than", 100 * (second - first) / second
-            yield "in percent of", 100 * first / second
-    except (InvalidOperation, DivisionByZero):
-        return
-
-
-def _significant(value: Decimal) -> int:
-    return len(canonical_digits(value))
+    A number with many digits is explained without that: it is no chance.
+    """
+    if exact or named & _DIFFERENCES:
+        yield "-", first - second
+    if exact or named & _SUMS:
+        yield "+", first + second
+        yield "×", first * second
+    if second and (exact or named & _RATIOS):
+        yield "/", first / second
+        yield "× 1000 /", 1000 * first / second
+    if second and named & _SHARES:
+        yield "in percent less than", 100 * (second - first) / second
+        yield "in percent of", 100 * first / second
 
 
 def canonical_digits(value: Decimal) -> str:

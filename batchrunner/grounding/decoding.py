@@ -39,7 +39,7 @@ def page_text(page: str | bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
-    for encoding in filter(None, ("utf-8", _unmarked_utf16(data), _declared(data))):
+    for encoding in filter(None, (_unmarked_utf16(data), "utf-8", _declared(data))):
         try:
             return data.decode(encoding)
         except (ValueError, LookupError):
@@ -59,7 +59,7 @@ def _declared(data: bytes) -> str | None:
 
 
 def _unmarked_utf16(data: bytes) -> str | None:
-    start = data[:400]
+    start = data[:32]  # a page begins with markup
     if len(start) < 4 or start.count(0) * 3 < len(start):
         return None
     return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"

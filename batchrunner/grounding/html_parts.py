@@ -16,7 +16,7 @@ from batchrunner.grounding.folding import SEAM
 from batchrunner.grounding.script_data import KeyedText, json_values, script_values
 
 #: What stands inside a tag: a quote opens a value only after `=`. Possessive, so that it is linear.
-_INSIDE = r"""((?:[^>=]++|=\s*+(?:"[^"]*+"?|'[^']*+'?)?)*+)"""
+_INSIDE = r"""((?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?)*+)"""
 #: Elements with an end tag and no elements inside, comments, and elements of the head.
 _RAW_PART = re.compile(
     rf"<!--(?:[^-]++|-(?!->))*+(?:-->)?|<(script|style|title|textarea)(?=[\s/>]){_INSIDE}>?"
@@ -118,6 +118,8 @@ def _add_attributes(parts: PageParts, markup: str) -> None:
 def _add_attribute(parts: PageParts, name: str, value: str) -> None:
     if name in _ADDRESSES:
         parts.addresses.extend(_addresses(name, value))
+        if "schema.org/" in value:  # a word in the form of an address: `InStock`
+            parts.attributes.append((name, value))
     elif name == "data-cfemail":
         parts.attributes.append(("email", _decoded_address(value)))
     elif value:

@@ -16,6 +16,8 @@ from batchrunner.grounding.words import CURRENCIES_OF, NUMBER_WORDS, SCALES, UNI
 _NOT_DIGITS = re.compile(r"[^\d.,'\s]+")
 _AROUND = 60
 _MAX_PLACES = 60
+_CENTS = re.compile(r"cent|minor|pence|amount", re.IGNORECASE)
+_ISO_DURATION = re.compile(r"\bP(?:(\d{1,3})D)?T(?:(\d{1,3})H)?(?:(\d{1,4})M)?")
 _HOURS = re.compile(
     r"(\d{1,3})\s?(?:h|hr|hrs|hours?|std\.?|stunden?|heures?|horas?|ore|ч|час\w*|時間|小时)"
     r"[ ,]{0,2}(?:and |und )?"
@@ -129,6 +131,29 @@ def find_rounded(index: PageIndex, value: str, subject: Subject) -> Hit | None:
     return None
 
 
+def find_scaled(index: PageIndex, value: str, subject: Subject) -> Hit | None:
+    """Return the place of a number that a field counts in thousands or millions."""
+    zeros = next((SCALES[word] for word in subject.words if len(word) > 4 and word in SCALES), None)
+    step = Decimal(1).scaleb(-len(value.partition(".")[2]))
+    for segment in index.segments if zeros else ():
+        for shown, at in segment.numbers.items():
+            if len(shown) < 20 and Decimal(value) in _rounded(
+                str(Decimal(shown).scaleb(-(zeros or 0))), step
+            ):
+                return Hit(segment, at[0].start, at[0].end, how="in another unit")
+    return None
+
+
+def find_cents(index: PageIndex, value: str, subject: Subject) -> Hit | None:
+    """Return the place of a price in a page's data that counts cents."""
+    cents = canonical_value(Decimal(value) * 100) if "price" in subject.concepts else None
+    for segment in index.segments if cents else ():
+        for place in segment.numbers.get(cents or "", ()):
+            if _CENTS.search(segment.key_at(place.start)):
+                return Hit(segment, place.start, place.end, how="in another unit")
+    return None
+
+
 def _may_round(shown: str, places: int) -> bool:
     return "." in shown and len(shown.partition(".")[2]) > places and len(shown) <= 20
 
@@ -165,6 +190,10 @@ def _with_unit(index: PageIndex, value: str, unit: str) -> Hit | None:
 
 def _hours(index: PageIndex, minutes: Decimal) -> Hit | None:
     for segment in index.segments:
+        for found in _ISO_DURATION.finditer(segment.text):
+            days, hours, rest = (int(part or 0) for part in found.groups())
+            if days * 1440 + hours * 60 + rest == minutes:
+                return Hit(segment, *found.span(), how="in another unit")
         for found in _HOURS.finditer(segment.text):
             if int(found[1]) * 60 + int(found[2]) == minutes:
                 return Hit(segment, *found.span(), how="in another unit")

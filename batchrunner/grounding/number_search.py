@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from batchrunner.grounding.folding import is_unspaced
@@ -89,22 +88,31 @@ def is_about(segment: Segment, place: NumberAt, subject: Subject) -> bool:
     start, end = segment.line_at(place.start)
     rest = segment.folded[start : place.start] + " " + segment.folded[place.end : end]
     if segment.where is not Where.TEXT and not _WORD.search(rest):
-        return _key_fits(segment.key_at(place.start), subject)
+        key = segment.key_at(place.start)
+        return _key_fits(key, subject) if key else _alone(segment, place, subject)
+    if _price_or_share(segment, place, subject):
+        return True
     after = _word_after(segment, place)
     if _is_of_another_kind(segment, place, after, subject):
         return False
-    beside = _concepts_of_word(after)
-    if beside and subject.concepts:
-        return bool(beside & subject.concepts)
-    if _price_or_share(segment, place, subject):
-        return True
-    if mentions(_around(segment, place, start, end), subject):
-        return "time" not in beside
-    if beside:
-        return False
+    if (said := _said_beside(segment, place, subject, after)) is not None:
+        return said
     if _WORD.search(rest):
         return _in_words(segment, place, subject, end - start)
     return _alone(segment, place, subject)
+
+
+def _said_beside(segment: Segment, place: NumberAt, subject: Subject, after: str) -> bool | None:
+    """Say whether the words around a number name its field, or another; None: neither."""
+    start, end = segment.line_at(place.start)
+    beside = _concepts_of_word(after)
+    if "time" not in beside and mentions(_label(segment, place, start), subject):
+        return True
+    if beside and subject.concepts:
+        return bool(beside & subject.concepts)
+    if mentions(_around(segment, place, start, end), subject):
+        return "time" not in beside
+    return False if beside else None
 
 
 def _key_fits(key: str, subject: Subject) -> bool:
@@ -162,10 +170,13 @@ def _concepts_of_word(after: str) -> frozenset[str]:
 def _price_or_share(segment: Segment, place: NumberAt, subject: Subject) -> bool:
     signs = signs_beside(segment, place)
     if any(sign in CURRENCIES_OF for sign in signs):
-        written = segment.text[place.start : place.end]
-        exact = not subject.concepts and not written.isdigit()
-        return exact or bool(subject.currencies) or "price" in subject.concepts
+        return not subject.concepts or bool(subject.currencies) or "price" in subject.concepts
     return "%" in signs and bool(subject.words & _SHARES)
+
+
+def _label(segment: Segment, place: NumberAt, start: int) -> str:
+    """Return the folded words right before a number."""
+    return f" {' '.join(segment.folded[max(start, place.start - 20) : place.start].split()[-2:])} "
 
 
 def _around(segment: Segment, place: NumberAt, start: int, end: int) -> str:
@@ -205,13 +216,13 @@ def _in_words(segment: Segment, place: NumberAt, subject: Subject, length: int) 
 
 
 def _alone(segment: Segment, place: NumberAt, subject: Subject) -> bool:
-    """Say whether a number alone in its line belongs to its row, or stands behind a label."""
+    """Say whether a number alone in its line belongs to its row."""
     if _is_counting(segment, place):
         return False
     distance = _distance(segment, place, subject)
     if distance is not None:
         return distance <= _NEAR
-    return not subject.anchors and any(_labels(segment, place))
+    return not subject.anchors
 
 
 def _distance(segment: Segment, place: NumberAt, subject: Subject) -> int | None:
@@ -229,14 +240,6 @@ def _is_counting(segment: Segment, place: NumberAt) -> bool:
         None not in (one, two, three) and two - one == 1 == three - two  # type: ignore[operator]
         for one, two, three in zip(numbers, numbers[1:], numbers[2:], strict=False)
     )
-
-
-def _labels(segment: Segment, place: NumberAt) -> Iterator[bool]:
-    start, end = segment.line_at(place.start)
-    before = segment.text[segment.line_at(max(0, start - 2))[0] : start]
-    after = segment.text[end + 1 : segment.line_at(min(len(segment.text), end + 1))[1]]
-    for label in (before, after):
-        yield len(label) <= _MAX_LABEL and bool(_WORD.search(label))
 
 
 def is_shown_short(segment: Segment, start: int, end: int, value: str, subject: Subject) -> bool:

@@ -25,6 +25,13 @@ _LETTERS_BEFORE = re.compile(r"[^\W\d_]{1,7}\.?\Z")
 _BIG_UNITS = re.compile(r"(\d{1,4})([億亿억])\s?(\d{1,4})([万萬만])")
 #: A fraction as recipes have it: `3/4`, `2 1/2`.
 _PART_OF = re.compile(r"(?<![\d/.,])(?:(\d{1,2}) )?([1-7])/([2-8])(?![\d/.,])")
+#: `12-15k`: the first number is in thousands too.
+_SHARED_SCALE = re.compile(
+    r"(?<![\d.,])(\d{1,4}(?:[.,]\d{1,2})?)\s?(?:[-–—~]|to|bis|à|a|до|hasta|til|do)\s?[€£$¥]?"
+    r"\d{1,4}(?:[.,]\d{1,2})? ?([^\W\d_]{1,10})"
+)
+#: The sign of a currency in place of the point: `349 € 99`.
+_SIGN_INSIDE = re.compile(r"(?<![\d.,])(\d{1,3}(?:[ .,]?\d{3}){0,4})\s?[€£$]\s?(\d\d)(?![\d.,])")
 #: Numbers with more digits are looked for as text.
 MAX_DIGITS = 24
 
@@ -74,9 +81,22 @@ def numbers_in(text: str) -> Iterator[NumberAt]:
                 text[end : end + 1].isalpha() or text[end + 1 : end + 2].isalpha()
             ):
                 yield from _scaled(text, each)
+    yield from _rare_forms(text)
+
+
+def _rare_forms(text: str) -> Iterator[NumberAt]:
     for found in _PART_OF.finditer(text):
         part = Decimal(found[2]) / Decimal(found[3]) + int(found[1] or 0)
         yield NumberAt(canonical(f"{part:.4f}"), *found.span())
+    for span in _SHARED_SCALE.finditer(text):
+        zeros = _zeros(span[2])
+        for each in _whole(span[1]) if zeros else ():
+            scaled = canonical_value(Decimal(each).scaleb(zeros))
+            if scaled:
+                yield NumberAt(scaled, *span.span(1))
+    for found in _SIGN_INSIDE.finditer(text):
+        whole = re.sub(r"\D", "", found[1])
+        yield NumberAt(canonical(f"{whole}.{found[2]}"), *found.span())
     for found in _BIG_UNITS.finditer(text):
         value = int(found[1]) * 10**8 + int(found[3]) * 10**4
         yield NumberAt(str(value), *found.span())
@@ -137,12 +157,18 @@ def _scaled(text: str, number: NumberAt) -> Iterator[NumberAt]:
     found = _SCALE.match(text, number.end)
     if not found:
         return
-    word = folded(found[1]).strip()
-    zeros = SCALES.get(word) or (SCALES.get(word[0]) if is_unspaced(word[:1] or " ") else None)
-    if zeros is not None:
+    if zeros := _zeros(found[1]):
         scaled = canonical_value(Decimal(number.value).scaleb(zeros))
         if scaled:
             yield NumberAt(scaled, number.start, found.end())
+
+
+def _zeros(text: str) -> int:
+    """Return how many zeros the word right after a number stands for; 0: it is no such word."""
+    word = folded(text).strip()
+    if word and is_unspaced(word[0]):
+        return SCALES.get(word) or SCALES.get(word[0], 0)
+    return SCALES.get(word, 0)
 
 
 def is_common(value: str) -> bool:

@@ -24,8 +24,10 @@ from batchrunner.grounding.folding import words as words_of
 from batchrunner.grounding.found import MAX_KEPT_LENGTH, Grounded, Status, Where
 from batchrunner.grounding.long_text import find_long, is_long
 from batchrunner.grounding.mixed_search import (
+    find_cents,
     find_mixed,
     find_rounded,
+    find_scaled,
     find_with_unit,
     find_word_for_number,
     price_parts,
@@ -37,6 +39,7 @@ from batchrunner.grounding.short_answers import find_boolean, find_same, is_cont
 from batchrunner.grounding.text_search import (
     Hit,
     find_as_written,
+    find_inflected,
     find_parts,
     find_reordered,
     find_spread,
@@ -51,6 +54,12 @@ from batchrunner.grounding.words import CURRENCIES_OF, concepts_of
 _NOTHING = re.compile(
     r"\W*|n/?a|none|null|nil|unknown|undefined|not (?:found|specified|listed|mentioned|provided"
     r"|stated|shown|given|applicable)|keine angabe|unbekannt|non specifie|no especificado",
+    re.IGNORECASE,
+)
+#: The same, where a page does not say it itself.
+_NO_ANSWER = re.compile(
+    r"(?:information |data )?(?:not|un)[ -]?available|nicht (?:verfügbar|angegeben)|non disponible"
+    r"|no disponible|no (?:data|information)",
     re.IGNORECASE,
 )
 #: Fields in which an agent reports about its run, and what it says there.
@@ -118,6 +127,8 @@ class Searcher:
             find_rounded(self._index, value, subject)
             or find_with_unit(self._index, value, subject)
             or find_word_for_number(self._index, value, subject)
+            or find_scaled(self._index, value, subject)
+            or find_cents(self._index, value, subject)
         )
         if hit:
             return self._found(leaf, hit)
@@ -155,7 +166,7 @@ class Searcher:
         for find in ways[1:2] if price_parts(value) else ways:
             if hit := find(leaf, value):
                 return self._found(leaf, hit)
-        return self._absent(leaf)
+        return None if _NO_ANSWER.fullmatch(value) else self._absent(leaf)
 
     def _symbol(self, value: str) -> bool:
         return value.strip().lower() in CURRENCIES_OF
@@ -233,6 +244,7 @@ class Searcher:
             find_reordered(self._index, value)
             or find_parts(self._index, value)
             or find_same(self._index, leaf, value)
+            or find_inflected(self._index, value)
         )
 
     # ---- what a value is about ----

@@ -20,6 +20,8 @@ _WINDOW = 60
 _TIGHT = 8
 #: Places of one word that are looked at.
 _MAX_PLACES = 200
+#: Shorter words with another ending are other words.
+_MIN_INFLECTED = 6
 _JOINTS = re.compile(r"[,;/|()·•\n\[\]]+|\s[-–—:]\s|:\s")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SCHEMA_ORG = re.compile(r"https?://(?:www\.)?schema\.org/(?=\w+$)")
@@ -108,7 +110,7 @@ def spellings(value: str) -> list[str]:
 def find_reordered(index: PageIndex, value: str) -> Hit | None:
     """Return a place in which all words of a text stand near each other, some shortened."""
     words = list(dict.fromkeys(words_of(value)))
-    if not 2 <= len(words) <= 24:
+    if not 2 <= len(words) <= 24 or " " not in value.strip():
         return None
     for segment in index.segments:
         place = _near_each_other(segment, words, len(value), _WINDOW if len(words) > 3 else _TIGHT)
@@ -152,6 +154,19 @@ def _shortened(word: str, known: set[str]) -> bool:
 
 def _is_start(short: str, long: str) -> bool:
     return len(short) >= 2 and len(short) < len(long) and long.startswith(short)
+
+
+def find_inflected(index: PageIndex, value: str) -> Hit | None:
+    """Return the place of a single word with another ending: `Mondays` for `Monday`."""
+    words = words_of(value)
+    if len(words) != 1 or len(words[0]) < _MIN_INFLECTED or not words[0].isalpha():
+        return None
+    pattern = re.compile(rf"(?<!\w){words[0][:-1]}{words[0][-1]}?[^\W\d_]{{0,2}}(?!\w)")
+    for segment in index.segments:
+        for found in pattern.finditer(segment.folded) if words[0][:-1] in segment.folded else ():
+            if found[0] != words[0]:
+                return Hit(segment, *found.span(), how="in another form")
+    return None
 
 
 def find_parts(index: PageIndex, value: str) -> Hit | None:

@@ -31,6 +31,7 @@ MAX_PLEASE = 8
 MAX_CHOICE_LENGTH = 60
 #: Characters before a refusal in an agent's own words.
 MAX_AGENT_START = 60
+_NOT_SEEN = (REFUSAL, *WALLS)
 _MAY_BE_VALID = (PLACEHOLDER, REFUSAL, REPORTED, EMPTY, *WALLS)
 _ORDER = tuple(GENERAL_RULES)
 
@@ -81,14 +82,18 @@ def _of_odd_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspi
 
 def _of_all_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspicion | None:
     found = seen.of(Kind.FOUND)
-    if any(_is_asked_for(each, goal) for each in found):
+    asked = [each for each in found if _is_asked_for(each, goal)]
+    # What stands beside a status that the goal asks for may say that it was not seen.
+    if asked and not any(each.rule in _NOT_SEEN and each not in asked for each in found):
         return None
+    found = [each for each in found if each not in asked]
     nothing, remarks, zeros = seen.of(Kind.NOTHING), seen.of(Kind.REMARK), seen.of(Kind.ZERO)
-    if any(_is_requested(each, goal) for each in (*seen.of(Kind.ASIDE), *remarks)):
+    requested = [each for each in (*seen.of(Kind.ASIDE), *remarks) if _is_requested(each, goal)]
+    if requested and not found and len(nothing) <= len(requested):
         return None
     if _are_works(found, nothing, goal):
         return None
-    if len(found) == 1 and found[0].found and found[0].found.weak and not nothing:
+    if len(found) == 1 and not nothing and _may_be_all(found[0]):
         return None
     found = [each for each in found if each.rule not in off and not _is_valid(each, nothing, goal)]
     if not found and remarks and all(each.leaf.value is not None for each in nothing):
@@ -99,6 +104,14 @@ def _of_all_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspi
     if not found:
         return None
     return Suspicion(_worst_first(found), is_wall=_is_wall(seen, found, goal))
+
+
+def _may_be_all(value: Value) -> bool:
+    """Say whether words are an answer where they are the only value."""
+    if value.found is None or not value.found.weak:
+        return False
+    is_remark = not value.leaf.key or is_named(value.leaf.key, FieldKind.REMARK)
+    return value.rule == PLACEHOLDER or not is_remark
 
 
 def _without_words(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Iterator[Value]:
@@ -112,8 +125,9 @@ def _without_words(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Itera
         return
     if remarks and REFUSAL not in off:
         yield value_found(remarks[0].leaf, REFUSAL)
-    elif zeros and PLACEHOLDER not in off:
-        yield value_found(zeros[0].leaf, PLACEHOLDER)
+    elif zeros and not all(isinstance(each.leaf.value, list) for each in nothing):
+        if PLACEHOLDER not in off:
+            yield value_found(zeros[0].leaf, PLACEHOLDER)
     elif EMPTY not in off and not remarks and not zeros:
         aside = seen.of(Kind.ASIDE)
         if nothing or not all(_is_link(each) for each in aside):

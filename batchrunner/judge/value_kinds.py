@@ -32,6 +32,7 @@ class Kind(Enum):
 
     NOTHING = auto()  #: null, a blank text, an empty list
     ZERO = auto()  #: a zero that counts nothing
+    COUNT = auto()  #: how many there are: no answer beside an empty list
     ASIDE = auto()  #: about the answer, and no part of it
     REMARK = auto()  #: an agent's remark about an answer
     FOUND = auto()  #: what a rule finds
@@ -69,8 +70,9 @@ def value_of(leaf: Leaf, left: int) -> Value:
     if is_named(leaf.key, FieldKind.ERRORS):
         return Value(leaf, Kind.ASIDE) if value == 0 else value_found(leaf, REPORTED)
     if is_named(leaf.key, FieldKind.COUNT):
-        return Value(leaf, Kind.ANSWER if value == 0 else Kind.ASIDE)
-    is_http_failure = value in range(400, 600) and is_named(leaf.key, FieldKind.OUTCOME)
+        return Value(leaf, Kind.ANSWER if value == 0 else Kind.COUNT)
+    is_code = leaf.key.lower() == "code" or is_named(leaf.key, FieldKind.OUTCOME)
+    is_http_failure = value in range(400, 600) and is_code
     if is_http_failure or is_named(leaf.key, FieldKind.METADATA):
         return Value(leaf, Kind.ASIDE)
     return Value(leaf, Kind.ZERO if value == 0 else Kind.ANSWER)
@@ -100,7 +102,8 @@ def _sort_text(leaf: Leaf, text: str, left: int) -> Value:
         return Value(leaf, Kind.ZERO)
     if _repeats_name(text, leaf.key):
         return value_found(leaf, SCHEMA_ECHO)
-    found = finding_in(text) if left > 0 else None
+    is_number = text.isdigit() and not is_named(leaf.key, FieldKind.TITLE)
+    found = finding_in(text) if left > 0 and not is_number else None
     is_offer = is_named(leaf.key, FieldKind.OFFER)
     if found is None or (is_offer and found.rule in (PLACEHOLDER, BOT_WALL, REFUSAL)):
         remark = is_named(leaf.key, FieldKind.REMARK)
@@ -139,5 +142,4 @@ def _repeats_name(text: str, key: str) -> bool:
     """Say whether a value repeats its field's name or type, as in a description of a result."""
     if len(text) > 60 or not key:
         return False
-    name, words = plain(key), plain(text)
-    return text.lower() in _TYPES or words == name
+    return text.lower() in _TYPES or text.replace("_", " ").casefold() == plain(key).strip()

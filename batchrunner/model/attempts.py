@@ -134,6 +134,7 @@ class StoredResult:
     message: str = ""
     findings: tuple[Finding, ...] = ()
     verdict: Verdict | None = None  #: as judged so far; None: by an older version
+    reviewed: bool = False  #: a person has accepted or rejected it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

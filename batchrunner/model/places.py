@@ -38,15 +38,21 @@ class Holding:
     """A batch that was run and has jobs of a file."""
 
     batch: str
-    same: int  #: jobs of the sample that it has
+    same: int  #: jobs of the sample that it has, without those that failed
     urls: int  #: urls of the sample that it has with any goal
     of_jobs: int  #: jobs of the sample
     of_urls: int  #: urls of the sample
+    failed: int = 0  #: jobs of the sample that failed or were cancelled in it
 
     @property
     def share(self) -> float:
         """The share of the file's jobs that it has."""
         return self.same / self.of_jobs if self.of_jobs else 0.0
+
+    @property
+    def failed_share(self) -> float:
+        """The share of the file's jobs that failed or were cancelled in it."""
+        return self.failed / self.of_jobs if self.of_jobs else 0.0
 
     @property
     def url_share(self) -> float:
@@ -62,11 +68,17 @@ class BatchSource:
     path: str | None  #: absolute; None where it is not known
 
 
-def holdings_of(sample: FileSample, rows: Iterable[tuple[str, str, str]]) -> tuple[Holding, ...]:
-    """Return the batches that have jobs of a sample; *rows* are (batch, url, digest)."""
+def holdings_of(
+    sample: FileSample, rows: Iterable[tuple[str, str, str, bool]]
+) -> tuple[Holding, ...]:
+    """Return the batches that have jobs of a sample; *rows* are (batch, url, digest, failed)."""
     digests: dict[str, set[str]] = {}
+    failed: dict[str, set[str]] = {}
     urls: dict[str, set[str]] = {}
-    for batch, url, digest in rows:
+    for batch, url, digest, has_failed in rows:
+        if has_failed:
+            failed.setdefault(batch, set()).update({digest} & sample.digests)
+            continue
         urls.setdefault(batch, set()).add(url)
         digests.setdefault(batch, set()).update({digest} & sample.digests)
     found = [
@@ -76,6 +88,7 @@ def holdings_of(sample: FileSample, rows: Iterable[tuple[str, str, str]]) -> tup
             urls=len(urls[batch]),
             of_jobs=len(sample.digests),
             of_urls=len(sample.urls),
+            failed=len(failed.get(batch, set()) - digests[batch]),
         )
         for batch in urls
     ]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from batchrunner.model import FinishedJob
-from batchrunner.outputs.columns import set_aside_note
-from batchrunner.outputs.field_names import path_of
+from batchrunner.outputs.columns import RESULT, set_aside_note
+from batchrunner.outputs.field_names import below, path_of
 from batchrunner.outputs.json_values import Json, read
 from batchrunner.outputs.table import ExportTable
 from batchrunner.text.json_size import is_parsable
@@ -17,6 +17,8 @@ WRAPPERS = frozenset({"result", "results", "data", "output", "answer", "response
 #: Depth to which JSON text inside of strings is read.
 MAX_DEPTH_OF_TEXT = 50
 
+#: Elements of a list in which other lists are looked for.
+_ITEMS_SEARCHED = 3
 #: Stands for the elements of an empty list.
 _EMPTY: dict[str, Json] = {}
 
@@ -76,6 +78,22 @@ def _unwrapped(value: Json, named: frozenset[str]) -> Json:
             break
         value = inner
     return value
+
+
+def list_paths(value: Json, parent: str = RESULT, depth: int = 0) -> Iterator[str]:
+    """Give the paths of the lists in a result, as --explode takes them; some more than once."""
+    value = opened(value)
+    if isinstance(value, list):
+        yield parent
+    if depth >= MAX_DEPTH_OF_TEXT:
+        return
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from list_paths(inner, below(parent, name), depth + 1)
+    elif isinstance(value, list):
+        for item in value[:_ITEMS_SEARCHED]:
+            if isinstance(item, dict):
+                yield from list_paths(item, parent, depth + 1)
 
 
 class Exploder:

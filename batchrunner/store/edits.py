@@ -390,6 +390,22 @@ def rerun_jobs(
     return len(superseded), int(steps)
 
 
+def kept_among(
+    tx: Connection,
+    batch_id: int,
+    *,
+    keys: Collection[str] = (),
+    finished_before: datetime | None = None,
+    suspect: bool = False,
+) -> int:
+    """Return how many of the jobs that `rerun_jobs` would choose are asked something else now."""
+    chosen = _chosen_again(batch_id, keys=keys, finished_before=finished_before)
+    if suspect:
+        chosen.append(has_suspect_result)
+    kept = select(func.count()).select_from(jobs).where(*chosen, jobs.c.kept_digest.is_not(None))
+    return int(tx.execute(kept).scalar_one())
+
+
 def states_of(tx: Connection, batch_id: int, keys: Collection[str]) -> dict[str, JobState]:
     """Return the states of those of these jobs that a batch has."""
     these = (jobs.c.batch_id == batch_id, is_current, jobs.c.key.in_(keys))

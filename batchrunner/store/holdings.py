@@ -40,22 +40,24 @@ _tried = jobs.alias()
 _has_run = exists().where(_tried.c.batch_id == batches.c.id, _tried.c.attempt > 0)
 
 
-def _rows(tx: Connection, sample: FileSample, origin: str | None) -> Iterator[tuple[str, str, str]]:
+def _rows(
+    tx: Connection, sample: FileSample, origin: str | None
+) -> Iterator[tuple[str, str, str, bool]]:
     urls = sorted(sample.urls)
     for start in range(0, len(urls), _CHUNK):
         # Only columns that older versions have, too.
         found = (
-            select(batches.c.name, jobs.c.url, jobs.c.goal, jobs.c.options)
+            select(batches.c.name, jobs.c.url, jobs.c.goal, jobs.c.options, jobs.c.state)
             .join(batches, batches.c.id == jobs.c.batch_id)
             .where(jobs.c.url.in_(urls[start : start + _CHUNK]), _has_run)
-            # What failed has no result to lose: it may be run again in a file of its own.
-            .where(jobs.c.state.not_in([JobState.FAILED, JobState.CANCELLED]))
         )
         if origin is not None:
             found = found.where(batches.c.api_origin == origin)
         for row in tx.execute(found):
             digest = question_digest(row.url, row.goal, options_of(row.options, None))
-            yield row.name, row.url, digest
+            # What failed has no result to lose: it may be run again in a file of its own.
+            has_none = row.state in (JobState.FAILED, JobState.CANCELLED)
+            yield row.name, row.url, digest, has_none
 
 
 def batch_sources(tx: Connection) -> list[BatchSource]:

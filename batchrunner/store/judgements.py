@@ -114,7 +114,11 @@ def results_of_one_goal(tx: Connection, batch_id: int) -> int:
 
 _FLAG = (
     update(attempts)
-    .where(attempts.c.id == bindparam("row_id"), attempts.c.verdict == Verdict.GOOD)
+    .where(
+        attempts.c.id == bindparam("row_id"),
+        attempts.c.verdict == Verdict.GOOD,
+        attempts.c.review.is_(None),  # a person's word counts more
+    )
     .values(
         verdict=Verdict.SUSPECT,
         verdict_rule=bindparam("new_verdict_rule"),
@@ -147,6 +151,7 @@ def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[tuple[St
             attempts.c.message,
             attempts.c.findings,
             attempts.c.verdict,
+            attempts.c.review,
             attempts.c.marker,
             jobs,
             short_body,
@@ -176,6 +181,7 @@ def _read(row: Row[Any]) -> StoredResult:
         message=row.message or "",
         findings=findings_of(row.findings),
         verdict=Verdict(row.verdict) if row.verdict else None,
+        reviewed=row.review is not None,
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, bindparam, case, func, not_, select
 
-from batchrunner.model import FinishedJob
+from batchrunner.model import Finding, FinishedJob, Verdict
 from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import is_newest
 from batchrunner.store.schema import attempts, jobs, results
+from batchrunner.store.serialization import findings_of
 from batchrunner.store.store import Store
 
 #: Longest result that is read together with others, in characters.
@@ -28,12 +29,19 @@ _BODY = (
     .join(attempts, attempts.c.id == results.c.attempt_id)
     .where(results.c.attempt_id == bindparam("attempt"))
 )
+_of_job = (
+    jobs.c.batch_id == bindparam("batch"),
+    jobs.c.key == bindparam("job"),
+    not_(jobs.c.superseded),
+)
 _BODY_OF_JOB = (
     select(results.c.body)
     .join(attempts, attempts.c.id == results.c.attempt_id)
     .join(jobs, is_newest)
-    .where(jobs.c.batch_id == bindparam("batch"), jobs.c.key == bindparam("job"))
-    .where(not_(jobs.c.superseded))
+    .where(*_of_job)
+)
+_VERDICT_OF_JOB = (
+    select(attempts.c.verdict, attempts.c.findings).join(jobs, is_newest).where(*_of_job)
 )
 
 
@@ -55,6 +63,13 @@ def with_result(store: Store, job: FinishedJob) -> FinishedJob:
         return job
     body = store.read(result_body, job.long_result_of)
     return replace(job, result=body, long_result_of=None)
+
+
+def verdict_of_job(tx: Connection, batch_id: int, key: str) -> tuple[Verdict, Finding] | None:
+    """Return the verdict on a job's newest result and what decided it; None if it is good."""
+    row = tx.execute(_VERDICT_OF_JOB, {"batch": batch_id, "job": key}).first()
+    findings = findings_of(row.findings) if row and row.verdict else ()
+    return (Verdict(row.verdict), findings[0]) if row and findings else None
 
 
 def result_body_of_job(tx: Connection, batch_id: int, key: str) -> str | None:

@@ -152,10 +152,15 @@ def _review_text(review: Review | None) -> str | None:
     return json_text(asdict(review) | {"at": review.at.isoformat()}) if review else None
 
 
-def expects_of(tx: Connection, batch_id: int, *, most: int) -> list[str | None]:
-    """Return different `expect` of a batch's jobs, as they are stored."""
-    query = select(jobs.c.expect).where(jobs.c.batch_id == batch_id, is_current).distinct()
-    return list(tx.execute(query.limit(most)).scalars())
+def expects_and_goals(tx: Connection, batch_id: int) -> tuple[list[str | None], bool]:
+    """Return the first two `expect` of a batch's jobs, as stored, and whether goals differ."""
+    expects, goals = (
+        tx.execute(
+            select(column).where(jobs.c.batch_id == batch_id, is_current).distinct().limit(2)
+        )
+        for column in (jobs.c.expect, jobs.c.goal)
+    )
+    return list(expects.scalars()), len(goals.all()) > 1
 
 
 _WRITE = (

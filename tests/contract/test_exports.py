@@ -326,7 +326,27 @@ def test_a_misspelt_path_is_refused_and_a_new_one_is_an_empty_column(
     said = exported(store, address, batch, path, columns=["id,result.discount"])
     assert "warning: no result has result.discount: the column is empty" in said
     said = exported(store, address, batch, path, explode="result.offers")
-    assert said[-1].startswith("warning: no result has a list at the path of --explode")
+    assert said[-1] == (
+        "warning: no result has a list at result.offers, the path of --explode: each job is one "
+        "row; no result that was searched has any list"
+    )
+
+
+def test_a_misspelt_path_to_explode_is_answered_with_the_paths_of_the_lists(
+    store: Store, address: str, tmp_path: Path
+) -> None:
+    batch = begin(store, 2)
+    result = {"offers": [{"tags": []}], "of": {"images": ["x"]}, "text": '["in a text"]', "n": 1}
+    done = [success(each, json.dumps(result)) for each in start(store, batch)]
+    apply_poll(store, "alice", done, [], after(1))
+    said = exported(store, address, batch, tmp_path / "a.csv", explode="result.offer")
+    assert "no result has a list at result.offer, the path of --explode" in said[-1]
+    assert said[-1].endswith(
+        "did you mean result.offers? there are lists at result.offers, result.offers.tags, "
+        "result.of.images, result.text"
+    )
+    said = exported(store, address, batch, tmp_path / "a.csv", explode="result.offers.tags")
+    assert not any("explode" in line for line in said)
 
 
 def test_a_file_of_failed_jobs_may_be_run_and_one_of_good_jobs_is_found_in_its_batch(

@@ -99,6 +99,22 @@ def test_what_is_expected_is_watched_with_the_attempt(store: Store) -> None:
     assert (found["b"].field_rules, found["c"].schema, found["c"].field_rules) == ((), None, ())
 
 
+def test_the_judge_sees_the_goal_without_its_marker_and_what_a_person_accepted(
+    store: Store, engine: Engine
+) -> None:
+    batch = begin(store, [spec("a", goal="List the offers; an empty list if there are none")])
+    accepted = '[["empty","offers"]]'
+    with engine.begin() as tx:
+        tx.execute(text("UPDATE jobs SET accepted = :accepted"), {"accepted": accepted})
+    (attempt,) = start(store, batch)
+    assert attempt.marker is not None
+    apply_poll(store, "alice", [success(attempt)], [], NOW)
+    (stored,) = stored_results(store, batch.id)
+    for each in (attempt.expectations, stored.expectations):
+        assert each.goal == "List the offers; an empty list if there are none"
+        assert each.accepted == {("empty", "offers")}
+
+
 def test_what_is_expected_is_that_of_the_newest_load(store: Store) -> None:
     first = store.write(load_jobs, job_file([spec("a", expect={"required": ["x"]})]), NOW)
     again = store.write(load_jobs, job_file([spec("a", expect={"required": ["y"]})]), NOW)

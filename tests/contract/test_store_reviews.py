@@ -30,6 +30,7 @@ from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import retry_jobs
 from batchrunner.store.edits import rerun_jobs
 from batchrunner.store.health import consistency_errors
+from batchrunner.store.judgements import flag_good_results
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import jobs
 from batchrunner.store.store import Store
@@ -149,6 +150,22 @@ def test_a_word_is_taken_back_as_if_it_was_never_said(
     assert (list(finished_jobs(store, batch.id)), shown_keys(store, batch, 9)) == before
     assert accepted_of(store, batch) == {"a": None, "b": None}
     assert store.read(consistency_errors) == {}
+
+
+def test_what_a_person_accepted_is_not_flagged_again_by_any_rule(store: Store) -> None:
+    batch = loaded(store, job_file([spec(key) for key in "ab"]))
+    a, b = start(store, batch)
+    good = Finish(state=JobState.SUCCEEDED, verdict=Verdict.GOOD)
+    decisions = [replace(success(each, "[]"), transition=good) for each in (a, b)]
+    apply_poll(store, "alice", decisions, [], after(1))
+    accept(store, batch, ["a"])
+    alike = replace(EMPTY, rule="same_answer")
+    found = [(a.attempt_id, alike), (b.attempt_id, alike)]
+    assert store.write(flag_good_results, found) == 1
+    rejudge(store, batch, {}, apply=True)
+    assert [verdict for _, verdict, _ in verdicts(store, batch)] == ["good", "suspect"]
+    changes = rejudge(store, batch, {None: {"required": ["name"]}}).changes
+    assert [change.of.key for change in changes] == ["a", "b"]  # what is certain still counts
 
 
 def test_a_person_may_say_something_else_later(store: Store) -> None:

@@ -11,12 +11,17 @@ import pytest
 
 from batchrunner.app.batch_handle import BatchHandle
 from batchrunner.app.database_address import DatabaseAddress
+from batchrunner.app.raw_result import verdict_note
+from batchrunner.app.rerun import rerun_choice
+from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FailureCategory, Finding, JobState, OpenAttempt
+from batchrunner.model.comparison import EditDecision
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import find_batch, load_jobs
 from batchrunner.store.controls import cancel_jobs
 from batchrunner.store.edits import rerun_jobs
 from batchrunner.store.health import consistency_errors
+from batchrunner.store.planning import Again, planned_load
 from batchrunner.store.reports import suspect_results
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, enlist, failure, job_file, spec, start, success, suspect
@@ -154,3 +159,28 @@ def test_a_policy_buys_a_suspect_result_again_only_so_often(
     assert second.job.earlier_suspects == 1
     apply_poll(store, "alice", [failure(second)], [], after(62))
     assert shown(batch) == DELIVERED
+
+
+def test_a_plan_counts_the_suspect_results_that_would_be_bought_again(
+    store: Store, batch: BatchHandle
+) -> None:
+    specs = [spec(f"job-{at}") for at in range(1, 6)]
+    file, again = job_file(specs, concurrency=5), Again(suspect=True)
+    planned = store.trial(planned_load, file, "https://api.example", EditDecision(), NOW, again)
+    assert sum(group.count for group in planned.groups) == 2
+    assert rerun_choice(("suspect", "job-3")).at(NOW) == Again(suspect=True, keys=("job-3",))
+
+
+def test_a_job_whose_bad_result_is_named_is_left_to_retry(batch: BatchHandle) -> None:
+    with pytest.raises(UsageError, match="have failed") as refused:
+        batch.rerun(job="bad")
+    assert refused.value.next == "batchrunner retry prices"
+
+
+def test_the_result_command_says_what_the_judge_found(batch: BatchHandle, store: Store) -> None:
+    about = batch_of(store, batch)
+    note = verdict_note(store, about, "job-2")
+    assert note is not None
+    assert note.startswith("suspect (error_page): title: =HYPERLINK")
+    assert "\x1b" not in note
+    assert verdict_note(store, about, "job-1") is None

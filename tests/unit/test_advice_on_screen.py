@@ -53,6 +53,7 @@ def test_status_shows_advice_once_with_how_many_jobs_it_is_about(database: str) 
     assert "help (3 jobs): " in shown.stdout
     assert "profile hint (3 jobs): " in shown.stdout
     assert "runs that reported an error beside their result (1)" in shown.stdout
+    assert "  busy: \\x1b]0;owned" in shown.stdout
 
 
 def test_programs_get_the_advice_as_it_was_sent(database: str) -> None:

@@ -22,10 +22,12 @@ from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import (
     ExportedAttempt,
     FailureCategory,
+    Finding,
     FinishedJob,
     JobState,
     ProfileHint,
     RunHelp,
+    Verdict,
 )
 from batchrunner.outputs import FORMATS, ExportTable, SelectedColumn, View, Written
 from batchrunner.outputs.columns import ADVICE, FIELDS
@@ -121,6 +123,25 @@ def rows_of(format: str, jobs: Sequence[FinishedJob], *columns: str, **view: Any
     return READERS[format](export(format, jobs, columns, **view)[0])
 
 
+@pytest.mark.parametrize("format", READERS)
+def test_every_format_shows_the_verdict_and_what_decided_it(format: str) -> None:
+    seen = '=HYPERLINK("http://evil.example")\x1b[2J'
+    finding = Finding(rule="error_page", path="offer.title", seen=seen)
+    jobs = [
+        job(1, "{}", verdict=Verdict.GOOD),
+        job(2, "{}", verdict=Verdict.SUSPECT, finding=finding),
+        job(3, "{}"),
+    ]
+    good, suspect, unknown = rows_of(format, jobs)
+    nothing = None if format in ("jsonl", "parquet", "sqlite", "xlsx") else ""
+    names = ("verdict", "verdict_rule", "verdict_path")
+    assert [good[name] for name in names] == ["good", nothing, nothing]
+    assert [suspect[name] for name in names] == ["suspect", "error_page", "offer.title"]
+    assert [unknown[name] for name in names] == [nothing] * 3
+    guarded = format in ("csv", "tsv")  # the others have types
+    assert suspect["verdict_seen"].startswith("'=HYPERLINK" if guarded else "=HYPERLINK")
+
+
 # ---- one model of columns ----
 
 
@@ -149,7 +170,8 @@ def test_advice_has_columns_only_where_any_job_has_some(format: str) -> None:
     if format != "jsonl":
         names = [*rows[0]]
         first = names.index("artifacts")
-        assert names[first : first + 6] == ["artifacts", *ADVICE, "result.a"]
+        said = ["help_url", "help_message", "profile_hint", "run_error"]
+        assert names[first : first + 6] == ["artifacts", *said, "result.a"]
     assert rows[1]["help_url"] == HELP.url
     assert json.loads(rows[1]["profile_hint"]) == asdict(HELP.profile_hint)
     assert json.loads(rows[2]["run_error"]) == json.loads(ERROR)

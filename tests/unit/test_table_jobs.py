@@ -144,6 +144,36 @@ def test_double_braces_around_a_column_are_text_and_warned_of() -> None:
     assert "the cell of the column is `{sku}`" in file.warnings[0]
 
 
+_ROWS = "".join(f"https://a.example/{n},s{n},c{n % 2},Read it\n" for n in range(40))
+WRONG = {
+    "url": ({"url_column": "sku"}, "no cell of column `sku` looks like a url", "--url-column link"),
+    "id": (
+        {"url_column": "link", "id_column": "cat"},
+        "column `cat` has the same cells in many rows",
+        "--id-column sku or --id-column link",
+    ),
+}
+
+
+@pytest.mark.parametrize("role", WRONG)
+def test_a_wrong_column_is_one_problem_with_the_column_that_fits(role: str) -> None:
+    choices, message, instead = WRONG[role]
+    (found,) = problems(f"link,sku,cat,goal\n{_ROWS}", **choices)
+    assert message in found.message
+    assert found.tip is not None
+    assert found.tip.startswith(f"did you mean {instead}?")
+    assert "`link`, `sku`, `cat`, `goal`" in found.tip
+
+
+def test_a_column_with_some_wrong_cells_is_told_cell_by_cell() -> None:
+    rows = "".join(f"https://a.example/{n},s{n},Read it\n" for n in range(9))
+    (found,) = problems(f"link,sku,goal\n{rows}b c,s9,Read it\n", url_column="link")
+    assert found.line == 11
+    clashes = problems(f"link,sku,goal\n{rows}https://b.example,s1,Read it\n", id_column="sku")
+    assert [each.line for each in clashes] == [11]
+    assert len(specs(f"link,sku,goal\n{rows}{rows}", id_column="sku")) == 9
+
+
 # ---- cells ----
 
 
@@ -194,6 +224,16 @@ def test_an_error_of_a_spreadsheet_in_a_column_that_is_only_carried_is_carried()
     assert [each for each in file.warnings if "#N/A" in each and ":2:" in each]
     (problem,) = problems(text.replace("Read it,#N/A", "#N/A,5"))
     assert (problem.line, problem.place) == (2, "column `goal`")
+
+
+def test_errors_in_carried_cells_are_one_warning_of_a_kind_with_their_count() -> None:
+    prices = ["#REF!", "#REF!", *range(7)]
+    rows = "".join(f"https://a.example/1,Read {n},#N/A,{each}\n" for n, each in enumerate(prices))
+    warnings = load(f"url,goal,stock,price\n{rows}").warnings
+    assert [each.partition(": ")[2].partition(": exports")[0] for each in warnings] == [
+        "the cell has the error #N/A of a spreadsheet (and 8 more cells)",
+        "the cell has the error #REF! of a spreadsheet (and 1 more cell)",
+    ]
 
 
 def test_all_problems_are_reported_at_once_with_line_column_and_fix() -> None:
@@ -387,3 +427,22 @@ def test_specs_are_read_many_times_and_by_several_loops_at_once() -> None:
     assert all(first == second for first, second in pairs)
     assert list(file.specs)[1202].line == 1204
     assert replace(file, name="x").specs is file.specs
+
+
+# ---- exports as input ----
+
+
+def test_an_export_is_input_again_and_its_own_keys_are_no_ids() -> None:
+    (first, own) = specs("id,url,goal\n,https://a.example/1,Read it\nb,https://a.example/2,Go\n")
+    header = "id,url,goal,state,category,attempts,run_id"
+    text = "".join(
+        f"{each.key},{each.url},{each.goal},failed,blocked,1,r\n" for each in (first, own)
+    )
+    file = load(f"{header}\n{text}")
+    assert [each.key for each in file.specs] == [first.key, "b"]
+    assert "is an export: ids of 32 hex digits" in file.notes[0]
+
+
+def test_an_id_of_32_hex_digits_in_another_table_is_refused() -> None:
+    (found,) = problems(f"id,url,goal\n{'0a' * 16},https://a.example/1,Read it\n")
+    assert "32 hex digits" in found.message

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.exit_codes import RESULTS_DIFFER
-from batchrunner.cli.options import DEFAULT_DB, db_option, help_option, note, opened
+from batchrunner.cli.options import db_option, help_option, note, opened
 from batchrunner.text.wrapping import say
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def command(
     from batchrunner.app.diff_files import advice, diff_target, report_diff
     from batchrunner.app.diff_results import DiffOptions, ResultDiff, is_file, named_sets
     from batchrunner.app.output_targets import kept_files
+    from batchrunner.cli.output.batch_text import db_given
 
     names = [name for name in (before, after) if name is not None]
     files = [Path(name) for name in names]
@@ -129,9 +130,9 @@ def command(
             note(line)
         else:
             say(line)
-    at = [] if db == DEFAULT_DB or all(map(is_file, names or [""])) else ["--db", db]
-    again = ["batchrunner", "diff", *map(shlex.quote, [*names, *at]), *options.arguments()]
-    for line in advice(found, done, target, again):
+    at = "" if names and all(map(is_file, names)) else db_given(db)
+    words = " ".join(["batchrunner diff", *map(shlex.quote, names), *options.arguments()])
+    for line in advice(found, done, target, f"{words}{at}"):
         note(line)
     if exit_code and done.summary.differences:
         ctx.exit(RESULTS_DIFFER)

@@ -152,7 +152,8 @@ def _line(stored: StoredResult, findings: Iterable[Finding], message: str = "") 
 def _examples(lines: Sequence[str]) -> Iterator[str]:
     yield from (f"  {line}" for line in lines[:MAX_EXAMPLES])
     if len(lines) > MAX_EXAMPLES:
-        yield f"  … and {len(lines) - MAX_EXAMPLES} more (all of them: --json)"
+        more = len(lines) - MAX_EXAMPLES
+        yield f"  … and {more} more (all of them: the same command with --json)"
 
 
 # ---- JSON ----

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -74,7 +75,7 @@ def load(
     from batchrunner.app.follow_edit import edit_lines
     from batchrunner.app.load import load_report
 
-    decision, loaded = _decided(store, job_file, edits.decision)
+    decision, loaded = _decided(store, job_file, edits)
     report = load_report(loaded, job_file, budget_given=budget_given)
     merged = f", {report.duplicates} given twice" if report.duplicates else ""
     added = counted(report.added, "job")
@@ -88,20 +89,22 @@ def load(
 
 
 def _decided(
-    store: Store, job_file: JobFile, decision: EditDecision
+    store: Store, job_file: JobFile, edits: EditOptions
 ) -> tuple[EditDecision, LoadResult]:
     """Load a job file; on a terminal, ask what a guard asks."""
     from batchrunner.app.follow_edit import load_jobs
+    from batchrunner.app.rerun import check_chosen
     from batchrunner.cli.edit_questions import ask, with_commands
     from batchrunner.errors import EditNeedsDecision
 
+    decision, check = edits.decision, partial(check_chosen, choice=edits.rerun)
     try:
-        return decision, load_jobs(store, job_file, note, decision)
+        return decision, load_jobs(store, job_file, note, decision, check)
     except EditNeedsDecision as undecided:
         if not sys.stdin.isatty():
             raise with_commands(undecided, sys.argv[1:]) from undecided
         decision = ask(undecided, decision)
-        return decision, load_jobs(store, job_file, note, decision)
+        return decision, load_jobs(store, job_file, note, decision, check)
 
 
 def _rerun(store: Store, batch: Batch, choice: RerunChoice) -> None:
@@ -111,3 +114,9 @@ def _rerun(store: Store, batch: Batch, choice: RerunChoice) -> None:
     dollars = f" (${again.cost})" if again.cost else ""
     cost = f"; they cost {counted(again.steps, 'step')}{dollars} before" if again.jobs else ""
     note(f"{counted(again.jobs, 'finished job')} to run again{cost}")
+    if again.kept:
+        of_them = f"{again.kept} of them {'is' if again.kept == 1 else 'are'}"
+        note(
+            f"warning: {of_them} asked as before, and "
+            "not as the file says now, because of --keep changed; --rerun changed asks what it says"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchrunner.cli.options import batch_of, db_option, help_option, opened
+from batchrunner.cli.options import batch_of, db_option, help_option, note, opened
 
 
 @click.command("result")
@@ -19,7 +19,8 @@ def command(batch: str | None, job: str, output: str, db: str) -> None:
     """
     Print the result of one job of BATCH as the API sent it, in ASCII.
 
-    Also a result that is too large to be parsed, which exports set aside.
+    Also a result that is too large to be parsed, which exports set aside. What the judge found in a
+    suspect or bad result is said on standard error.
 
     \b
     Examples:
@@ -28,10 +29,13 @@ def command(batch: str | None, job: str, output: str, db: str) -> None:
     """
     from batchrunner.app.error_translation import errors_for_people
     from batchrunner.app.output_targets import check_outputs, kept_files
-    from batchrunner.app.raw_result import raw_result, write_raw_result
+    from batchrunner.app.raw_result import raw_result, verdict_note, write_raw_result
 
     check_outputs([output], "jsonl", kept_files(db))
     with opened(db) as store:
-        text = raw_result(store, batch_of(store, batch), job)
+        found = batch_of(store, batch)
+        text, verdict = raw_result(store, found, job), verdict_note(store, found, job)
+    if verdict:
+        note(verdict)
     with errors_for_people():
         write_raw_result(text, output)

@@ -109,10 +109,10 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         ("look at these first", suspect_lines(store, batch, db)),
         (
             "failed or cancelled",
-            chain(failure_lines(store, batch), cancelled_lines(store, batch, db)),
+            chain(failure_lines(store, batch, db), cancelled_lines(store, batch, db)),
         ),
-        ("tried again", retry_lines(store, batch)),
-        ("what the API says of its runs", _said_by_api(store, batch)),
+        ("tried again", retry_lines(store, batch, db)),
+        ("what the API says of its runs", _said_by_api(store, batch, db)),
     ):
         for number, line in enumerate(lines):
             if number == 0:
@@ -120,14 +120,15 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
             say(f"  {line}")
 
 
-def _said_by_api(store: Store, batch: Batch) -> Iterator[str]:
+def _said_by_api(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give the API's advice about failed jobs, and the errors that runs have beside results."""
     from batchrunner.app.status import MAX_ADVICE_SHOWN, MAX_ATTEMPTS_SHOWN
-    from batchrunner.cli.output.batch_text import advice_lines, run_error_lines
+    from batchrunner.cli.output.batch_text import advice_lines, run_error_lines, status_as_json
     from batchrunner.store.reports import advice_counts, run_errors
 
-    yield from advice_lines(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN))
-    yield from run_error_lines(store.read(run_errors, batch.id, most=MAX_ATTEMPTS_SHOWN))
+    command = status_as_json(batch, db)
+    yield from advice_lines(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN), command)
+    yield from run_error_lines(store.read(run_errors, batch.id, most=MAX_ATTEMPTS_SHOWN), command)
 
 
 def _nobody(counts: BatchCounts) -> str:

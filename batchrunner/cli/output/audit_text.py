@@ -99,7 +99,8 @@ def _rows(found: Sequence[Difference]) -> Iterator[str]:
     for each in found[:MAX_LISTED]:
         yield term_safe(f"    {each.run_id:<{width}}  {_about(each)}".rstrip())
     if len(found) > MAX_LISTED:
-        yield f"    … and {counted(len(found) - MAX_LISTED, 'more run')} (all of them: --json)"
+        more = counted(len(found) - MAX_LISTED, "more run")
+        yield f"    … and {more} (all of them: the same command with --json)"
 
 
 def _about(each: Difference) -> str:

@@ -47,7 +47,7 @@ def closing_lines(
     from batchrunner.store.artifacts import artifact_counts
 
     yield from suspect_lines(store, batch, db, rerun=rerun)
-    yield from failure_lines(store, batch)
+    yield from failure_lines(store, batch, db)
     name = shlex.quote(batch.name) + db_given(db)
     running = counts.jobs[JobState.RUNNING]
     if not running and (left := counts.open):
@@ -122,17 +122,17 @@ def suspect_lines(
     yield f"  buy them again: {rerun}"
 
 
-def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
+def failure_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give the final failures of a batch by category: what they mean, and a few examples."""
     from batchrunner.store.reports import failed_attempts
 
     attempts = store.read(failed_attempts, batch.id, final=True, most=MAX_ATTEMPTS_SHOWN)
     for category, lines in _by_category(attempts).items():
         yield f"{category} ({len(lines)}): {CATEGORIES[category].advice}"
-        yield from _examples(lines)
+        yield from _examples(lines, status_as_json(batch, db))
 
 
-def advice_lines(advice: Sequence[AdviceCount]) -> Iterator[str]:
+def advice_lines(advice: Sequence[AdviceCount], command: str) -> Iterator[str]:
     """Give what the API advised about failed jobs, each with how many it is about."""
     from batchrunner.cli.output.help_text import help_texts
     from batchrunner.text.terminal import SHOWN, shorten, term_safe
@@ -142,22 +142,28 @@ def advice_lines(advice: Sequence[AdviceCount]) -> Iterator[str]:
             about = counted(count.jobs, "job")
             yield f"{label} ({about}): {shorten(term_safe(text), SHOWN)}"
     if len(advice) > MAX_EXAMPLES:
-        yield f"… and {len(advice) - MAX_EXAMPLES} more (--json)"
+        yield f"… and {len(advice) - MAX_EXAMPLES} more ({command})"
 
 
-def run_error_lines(errors: Sequence[RunErrorBeside]) -> Iterator[str]:
+def run_error_lines(errors: Sequence[RunErrorBeside], command: str) -> Iterator[str]:
     """Give the errors that runs reported beside their results, with examples."""
     from batchrunner.text.terminal import SHOWN, shorten, term_safe
 
     lines = [
-        f"{_named(each.key, each.url)}  {shorten(term_safe(each.error), SHOWN)}"
+        f"{_named(each.key, each.url)}  {shorten(term_safe(_error(each.error)), SHOWN)}"
         for each in errors[: MAX_EXAMPLES + 1]
     ]
     if lines:
         yield f"runs that reported an error beside their result ({len(errors)})"
         yield from (f"  {line}" for line in lines[:MAX_EXAMPLES])
     if len(errors) > MAX_EXAMPLES:
-        yield f"  … and {len(errors) - MAX_EXAMPLES} more (all of them: --json)"
+        yield f"  … and {len(errors) - MAX_EXAMPLES} more (all of them: {command})"
+
+
+def _error(stored: str) -> str:
+    error = json.loads(stored)
+    named = " ".join(error[name] for name in ("category", "code") if name in error)
+    return f"{named}: {error['message']}" if named else str(error["message"])
 
 
 def cancelled_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
@@ -176,14 +182,14 @@ def cancelled_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
         yield f"  … and {len(found) - MAX_EXAMPLES} more (all of them: batchrunner export {name})"
 
 
-def retry_lines(store: Store, batch: Batch) -> Iterator[str]:
+def retry_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give the failed attempts after which their jobs went on, by category, with examples."""
     from batchrunner.store.reports import failed_attempts
 
     attempts = store.read(failed_attempts, batch.id, final=False, most=MAX_ATTEMPTS_SHOWN)
     for category, lines in _by_category(attempts, with_state=True).items():
         yield f"{category} ({len(lines)})"
-        yield from _examples(lines)
+        yield from _examples(lines, status_as_json(batch, db))
 
 
 def _by_category(
@@ -196,10 +202,10 @@ def _by_category(
     return dict(sorted(found.items()))
 
 
-def _examples(lines: list[str]) -> Iterator[str]:
+def _examples(lines: list[str], command: str) -> Iterator[str]:
     yield from (f"  {line}" for line in lines[:MAX_EXAMPLES])
     if len(lines) > MAX_EXAMPLES:
-        yield f"  … and {len(lines) - MAX_EXAMPLES} more (all of them: --json)"
+        yield f"  … and {len(lines) - MAX_EXAMPLES} more (all of them: {command})"
 
 
 def _attempt_line(attempt: ClosedAttempt) -> str:
@@ -232,6 +238,11 @@ def bounds_line(in_flight: Mapping[str, int], name: str | None = None) -> str | 
         f"in flight on this database: {shown}; each batch has its own limit, so the account needs "
         "slots for all of them (--concurrency)"
     )
+
+
+def status_as_json(batch: Batch, db: str) -> str:
+    """Return the command that prints all of a status for programs."""
+    return f"batchrunner status {shlex.quote(batch.name)}{db_given(db)} --json"
 
 
 def db_given(db: str) -> str:

@@ -94,6 +94,8 @@ def learned_lines(learned: LearnedRules, name: str) -> Iterator[str]:
         return
     if learned.jobs_differ:
         yield "jobs of this batch expect different things: add these lines to theirs"
+    if learned.goals_differ:
+        yield "jobs of this batch have different goals: a line suits those that ask for its field"
     if learned.expect.get("allow"):
         yield "`allow` turns a rule off for all jobs; the accepted ones need no such line"
     yield "for the job file, in `defaults` or in a job:"
@@ -128,4 +130,5 @@ def learned_as_json(learned: LearnedRules) -> Mapping[str, Any]:
         "left_out": [asdict(each) for each in learned.left_out],
         "without_line": list(learned.without_line),
         "jobs_differ": learned.jobs_differ,
+        "goals_differ": learned.goals_differ,
     }

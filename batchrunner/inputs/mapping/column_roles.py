@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchrunner.inputs.mapping.header_words import (
+    has_no_urls,
     is_header_of,
+    is_unique,
     looks_like_goals,
     looks_like_urls,
+    repeats,
 )
 from batchrunner.inputs.mapping.said import ROLES, Said, TableRequest
 from batchrunner.inputs.mapping.templates import (
@@ -85,12 +88,35 @@ class _Finder:
     def _take_column(self, role: str, said: Said) -> None:
         name = said.text.strip()
         if name in self._columns:
-            self.roles.by_role[role] = self._column(name)
+            if not self._is_wrong(role, name, said):
+                self.roles.by_role[role] = self._column(name)
             return
         close = closest_column(name, self._columns)
         choice = column_choice(self._request.style, role, close) if close else ""
         tip = f"write {choice}" if close else f"the columns are {listed(self._columns)}"
         self._problem(role, f"there is no column `{name}` for the {role}", tip, said)
+
+    def _is_wrong(self, role: str, name: str, said: Said) -> bool:
+        """Report a column that cannot be meant, where another one fits: not a problem a row."""
+        number = self._columns[name]
+        if role == "url" and has_no_urls(self._sample, number):
+            message = f"no cell of column `{name}` looks like a url"
+            fits = looks_like_urls
+        elif role == "id" and repeats(self._sample, number):
+            message = f"column `{name}` has the same cells in many rows, and tells no jobs apart"
+            fits = is_unique
+        else:
+            return False
+        others = [
+            other for other, at in self._columns.items() if at != number and fits(self._sample, at)
+        ]
+        if not others:
+            return False
+        others.sort(key=lambda each: role == "id" and self._columns[each] in self._taken())
+        choices = [column_choice(self._request.style, role, other) for other in others[:3]]
+        tip = f"did you mean {' or '.join(choices)}? The columns are {listed(self._columns)}"
+        self._problem(role, message, tip, said)
+        return True
 
     def _take_template(self, role: str, said: Said) -> None:
         found = parse_template(said.text, self._columns)
@@ -159,7 +185,7 @@ class _Finder:
             self._problem("goal", message, self._suggest("goal", looks_like_goals, example))
 
     def _suggest(self, role: str, looks_like_it: Any, example: str) -> str:
-        taken = {template.sole_column for template in self.roles.by_role.values()}
+        taken = self._taken()
         found = [
             column_choice(self._request.style, role, name)
             for name, number in self._columns.items()
@@ -170,9 +196,12 @@ class _Finder:
         columns = f"; the columns are {listed(self._columns)}" if len(self._columns) > 1 else ""
         return f"add for example {example}{columns}"
 
+    def _taken(self) -> set[int | None]:
+        return {template.sole_column for template in self.roles.by_role.values()}
+
     def _example(self, other: str) -> str:
         """Return a column that a template may name, in braces, so that the example works."""
-        taken = {template.sole_column for template in self.roles.by_role.values()}
+        taken = self._taken()
         free = [name for name, number in self._columns.items() if number not in taken]
         return f"{{{free[0]}}}" if free else other
 

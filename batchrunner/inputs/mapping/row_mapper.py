@@ -33,6 +33,8 @@ from batchrunner.model import JobSpec, TimeLimits
 
 _MAX_GOAL = 100_000
 _DIGEST = re.compile("[0-9a-f]{32}")
+#: Columns that every whole export has.
+_OF_EXPORTS = frozenset({"id", "url", "goal", "state", "category", "attempts", "run_id"})
 #: Cells of a row, with those of the matrix.
 Cells = Sequence[Any]
 
@@ -58,6 +60,7 @@ class RowMapper:
         self._goal = self._goal_template.filler() if self._goal_template else _nothing
         self._default_goal = roles.default_goal.filler() if roles.default_goal else _nothing
         self._id = self._id_template.filler() if self._id_template else None
+        self._may_have_own_keys = is_export(table)
         carry = _carrier(carried)
         is_json = table.kind in ("json", "jsonl")
         self._carry = (lambda cells: plain_value(carry(cells))) if is_json else carry
@@ -79,6 +82,8 @@ class RowMapper:
         )
         good = self._is_good_goal(goal, row, cells) and good
         key = self._id(cells).strip() if self._id else ""
+        if self._may_have_own_keys and _DIGEST.fullmatch(key):
+            key = ""  # the key that the program gave to a job without an id
         if key:
             good = self._is_good_id(key, row) and good
         if self._row_options is not None:
@@ -238,6 +243,11 @@ class RowMapper:
     def _name(self, number: int) -> str:
         columns = self._table.columns
         return columns[number].name if number < len(columns) else "matrix"
+
+
+def is_export(table: Table) -> bool:
+    """Return whether a table has the columns of the program's own exports."""
+    return {column.name for column in table.columns} >= _OF_EXPORTS
 
 
 def _nothing(_: Cells) -> str:

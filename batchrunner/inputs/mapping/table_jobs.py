@@ -10,7 +10,7 @@ from typing import Any
 from batchrunner.inputs.mapping.column_options import misspelt_options, option_columns
 from batchrunner.inputs.mapping.column_roles import RoleProblem, Roles, find_roles
 from batchrunner.inputs.mapping.row_log import RowLog
-from batchrunner.inputs.mapping.row_mapper import RowMapper
+from batchrunner.inputs.mapping.row_mapper import RowMapper, is_export
 from batchrunner.inputs.mapping.said import ROLES, TableRequest
 from batchrunner.inputs.mapping.templates import listed, normal
 from batchrunner.inputs.mapping.wording import switch
@@ -81,6 +81,11 @@ class _TableReading:
         self._jobs.columns = tuple(carried)
         options = option_columns(self._columns) if self._to_options else []
         self._note_options(roles)
+        if is_export(self._table):
+            self._jobs.notes.append(
+                f"{self._table.file} is an export: ids of 32 hex digits there are those of jobs "
+                "without an id, and count as none"
+            )
         templates = [*roles.by_role.values(), *([roles.default_goal] if roles.default_goal else [])]
         used = {number for template in templates for number in template.columns}
         self._table.needed = frozenset(used | {each.number for each in options})

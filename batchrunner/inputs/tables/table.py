@@ -85,6 +85,18 @@ class Cell(NamedTuple):
         return self.table.place(self.row, self.number)
 
 
+class _Carried(NamedTuple):
+    """Cells with one error that are only carried along."""
+
+    cells: int
+    place: Place  #: the first one's
+    tip: str
+
+
+#: Errors in cells that are only carried along, of which each is named.
+_MAX_CARRIED_KINDS = 5
+
+
 class Table(ABC):
     """
     The rows of a file. It can be read several times, and at most a chunk of it is in memory.
@@ -102,7 +114,8 @@ class Table(ABC):
         self.text: bytes | str = b""  #: the content of a job file, for kind `yaml`
         #: Numbers of the columns in which an error of a spreadsheet refuses its row; None: all.
         self.needed: frozenset[int] | None = None
-        self._has_carried_error = False
+        self._carried: dict[str, _Carried] = {}  # by message
+        self._told_carried = False
 
     def rows(self) -> Iterator[Row]:
         """
@@ -111,7 +124,9 @@ class Table(ABC):
         A row that cannot be used has a `problem`. What ends the reading is in the log.
         """
         try:
+            self._carried.clear()
             yield from self._rows()
+            self._warn_of_carried()
             is_changed = self._is_changed()
         except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile):
             is_changed = True
@@ -151,12 +166,23 @@ class Table(ABC):
         """Return what is wrong with a cell; None, with a warning, if it is only carried along."""
         if self.needed is None or number in self.needed:
             return self.problem(message, row, number, tip)
-        if not self._has_carried_error:
-            self._has_carried_error = True
-            place = self.place(row, number)
-            seen = "exports show such cells as the file has them, empty or with the error"
-            self.log.warn(f"{message}: {seen}; to mend them, {tip}", place.line, place.column)
+        known = self._carried.get(message)
+        if known is not None:
+            self._carried[message] = known._replace(cells=known.cells + 1)
+        elif len(self._carried) < _MAX_CARRIED_KINDS:
+            self._carried[message] = _Carried(1, self.place(row, number), tip)
         return None
+
+    def _warn_of_carried(self) -> None:
+        """Warn once of the cells that are only carried along and have an error."""
+        if self._told_carried or not self._carried:
+            return
+        self._told_carried = True
+        seen = "exports show such cells as the file has them, empty or with the error"
+        for message, (count, place, tip) in self._carried.items():
+            more = f" (and {count - 1:,} more cells)" if count > 2 else ""
+            more = " (and 1 more cell)" if count == 2 else more
+            self.log.warn(f"{message}{more}: {seen}; to mend them, {tip}", place.line, place.column)
 
     def close(self) -> None:
         """Let go of the file."""
