@@ -363,11 +363,7 @@ def _rows(
         raise UsageError("rows need a name", next='name their batch: load(rows=[…], name="prices")')
     check_text("name", name)
     check_rows(rows)
-    if not said.choices.any():
+    if not said.choices.any() and said.output_schema is None:
         return rows_as_job_file(rows, name, settings=settings, defaults=defaults)
-    if settings is not None or defaults is not None:
-        raise UsageError(
-            "settings and defaults do not go with templates of columns",
-            next="give each row its `url` and `goal` instead",
-        )
-    return rows_as_table(rows, said.request(ROWS_FILE, name))
+    request = said.request(ROWS_FILE, name)
+    return rows_as_table(rows, request, settings=settings, defaults=defaults)

@@ -16,6 +16,7 @@ from batchrunner.inputs.field_types import did_you_mean
 from batchrunner.inputs.mapping.choices import ColumnChoices
 from batchrunner.inputs.tables import TableOptions
 
+_FILES = ("output_schema", "skip_invalid")
 _CHOICES = ("url", "goal", "id", "url_column", "goal_column", "id_column")
 
 
@@ -26,6 +27,7 @@ class InputArguments(TypedDict, total=False):
     url, goal, id: templates of columns, such as 'https://shop.example/p/{sku}'
     url_column, goal_column, id_column: names of columns
     columns_to_options: columns named like keys of a job are these keys
+    output_schema: file with a JSON Schema for the results of all rows
     sheet, encoding, delimiter: what a file does not say itself
     skip_invalid: file for rows with problems; the others are loaded
     overwrite: that file may replace one that is there
@@ -38,6 +40,7 @@ class InputArguments(TypedDict, total=False):
     goal_column: str | None
     id_column: str | None
     columns_to_options: bool | None
+    output_schema: str | Path | None
     sheet: str | None
     encoding: str | None
     delimiter: str | None
@@ -51,6 +54,7 @@ class SaidOfColumns:
 
     choices: ColumnChoices
     table: TableOptions
+    output_schema: Path | None
     skip_invalid: Path | None
     overwrite: bool
 
@@ -65,6 +69,7 @@ class SaidOfColumns:
             name=name,
             choices=self.choices,
             table=self.table,
+            output_schema=self.output_schema,
             skip_invalid=self.skip_invalid,
             overwrite=self.overwrite,
             style="python",
@@ -86,9 +91,10 @@ def input_arguments(given: Mapping[str, Any]) -> SaidOfColumns:
             raise TypeError(f"load has no argument {name!r}: {tip}")
         if name in ("columns_to_options", "overwrite"):
             check_type(name, value, (bool,), "True or False")
-        elif name != "skip_invalid":
+        elif name in _FILES:
+            check_type(name, value, PATH_TYPES, "the path of a file")
+        else:
             check_text(name, value)
-    check_type("skip_invalid", given.get("skip_invalid"), PATH_TYPES, "the path of a file")
     choices = ColumnChoices(
         to_options=given.get("columns_to_options"),
         **{name: given.get(name) for name in _CHOICES},
@@ -99,11 +105,12 @@ def input_arguments(given: Mapping[str, Any]) -> SaidOfColumns:
             next=f"give one of them: {name}_column='link' is the same as {name}='{{link}}'",
         )
     table = {name: given.get(name) for name in ("sheet", "encoding", "delimiter")}
-    skip = given.get("skip_invalid")
+    files = {name: None if given.get(name) is None else Path(given[name]) for name in _FILES}
     return SaidOfColumns(
         choices=choices,
         table=TableOptions(is_table=choices.any(), **table),
-        skip_invalid=None if skip is None else Path(skip),
+        output_schema=files["output_schema"],
+        skip_invalid=files["skip_invalid"],
         overwrite=bool(given.get("overwrite")),
     )
 

@@ -26,6 +26,7 @@ class InputRequest:
     name: str | None = None  #: the batch's name; None: that of the job file or of the first file
     choices: ColumnChoices = field(default_factory=ColumnChoices)
     table: TableOptions = field(default_factory=TableOptions)
+    output_schema: Path | None = None  #: file with the schema of all results of the tables
     skip_invalid: Path | None = None  #: where refused rows go; None: one of them refuses all
     overwrite: bool = False  #: the file for refused rows may replace one that is there
     style: Style = "option"  #: how messages name what can be said of columns
@@ -53,6 +54,7 @@ class InputRequest:
             "--sheet": table.sheet,
             "--encoding": table.encoding,
             "--delimiter": table.delimiter,
+            "--output-schema": None if self.output_schema is None else str(self.output_schema),
             "--skip-invalid": None if self.skip_invalid is None else str(self.skip_invalid),
         }
         given = [
@@ -68,7 +70,8 @@ class InputRequest:
 
     def files(self) -> tuple[Path, ...]:
         """Return the files that no export may replace: those that are loaded, and refused rows."""
-        return self.paths if self.skip_invalid is None else (*self.paths, self.skip_invalid)
+        others = (self.output_schema, self.skip_invalid)
+        return (*self.paths, *(each for each in others if each is not None))
 
     @property
     def first(self) -> Path:

@@ -21,6 +21,9 @@ from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import JobFile, LoadResult, Settings
 from batchrunner.model.comparison import Comparison
 
+#: Settings that are mappings: that they changed is said, and not to what.
+_NESTED = ("policy", "quality", "diff")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
@@ -116,7 +119,7 @@ def _settings_notes(result: LoadResult, given: Settings, *, budget_given: bool) 
         for name in (each.name for each in fields(now)):
             was, is_ = getattr(result.before, name), getattr(now, name)
             if was != is_:
-                change = "" if name in ("policy", "quality") else f": {_plain(was)} → {_plain(is_)}"
+                change = "" if name in _NESTED else f": {_plain(was)} → {_plain(is_)}"
                 yield f"`{name}` of the batch is changed{change}"
     for name in ("concurrency",) if budget_given else ("concurrency", "budget"):
         kept, said = getattr(now, name), getattr(given, name)

@@ -27,7 +27,7 @@ from batchrunner.inputs.nodes import Scalar
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.source import Source, SourcePosition
 from batchrunner.inputs.tables import Table, TableOptions, open_table
-from batchrunner.inputs.yaml import NAME, JobFileErrors, parse, report
+from batchrunner.inputs.yaml import NAME, NO_HEAD, Head, JobFileErrors, parse, parse_head, report
 from batchrunner.model import JobFile, Settings, SourceFile
 
 #: What problems in rows from Python name in the place of a file.
@@ -62,9 +62,17 @@ def read_input(request: InputRequest) -> JobFile:
     return replace(job_file, notes=(*job_file.notes, *left_out), is_complete=not left_out)
 
 
-def rows_as_table(rows: Iterable[Mapping[str, Any]], request: InputRequest) -> JobFile:
+def rows_as_table(
+    rows: Iterable[Mapping[str, Any]],
+    request: InputRequest,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> JobFile:
     """
     Return the batch of rows whose keys are columns, as the request says.
+
+    *settings* and *defaults* are those of a job file; a goal there is a template.
 
     Raises:
         InputError: Rows have problems; all of them are in one report.
@@ -73,12 +81,20 @@ def rows_as_table(rows: Iterable[Mapping[str, Any]], request: InputRequest) -> J
     classes = SchemaClasses()
     lines = [_line(number, row, classes) for number, row in enumerate(rows, 1)]
     jobs = BatchJobs()
+    said = {"settings": settings, "defaults": classes.written_out(defaults)}
     try:
+        head = _head({**said, **_schema_of(request, defaults)}, file=ROWS)
         content = "\n".join(lines).encode(errors="surrogatepass")
         with open_table(BytesIO(content), file=str(ROWS_FILE), options=request.table) as table:
-            jobs.add_table(table, _table_request(request, ROWS_FILE))
+            jobs.add_table(table, _table_request(request, ROWS_FILE, head))
             name = _checked_name(request.name or "rows")
-            empty = JobFile(name=name, settings=Settings(), specs=(), from_file=False)
+            empty = JobFile(
+                name=name,
+                settings=head.settings,
+                specs=(),
+                from_file=False,
+                warnings=head.warnings,
+            )
             return jobs.result(empty, file=str(ROWS_FILE))
     except JobFileErrors as errors:
         raise InputError(report(errors), errors.problems) from errors
@@ -94,13 +110,32 @@ def _line(number: int, row: object, classes: SchemaClasses) -> str:
     return json_text(classes.written_out(without_empty(row)))
 
 
-def _table_request(request: InputRequest, path: Path) -> TableRequest:
+def _schema_of(
+    request: InputRequest, defaults: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return the schema that a request names as `defaults`, beside others."""
+    if request.output_schema is None:
+        return {}
+    schema = {"from": str(request.output_schema.absolute())}
+    return {"defaults": {**(defaults or {}), "output_schema": schema}}
+
+
+def _head(said: Mapping[str, Any], *, file: str) -> Head:
+    given = {key: value for key, value in said.items() if value is not None}
+    if not given:
+        return NO_HEAD
+    text = json_text(given, indent=1)
+    return parse_head(text, file=file, read_beside=partial(read_beside, Path()))
+
+
+def _table_request(request: InputRequest, path: Path, head: Head = NO_HEAD) -> TableRequest:
     return TableRequest(
         path=str(path),
         style=request.style,
         said=said_of(request.choices),
         to_options=request.choices.to_options,
         options=request.table,
+        defaults=head.defaults,
     )
 
 
@@ -159,10 +194,11 @@ class _Reading:
 
     def _several(self, tables: Iterable[tuple[Path, Table]]) -> JobFile:
         request, jobs, settings = self._request, BatchJobs(self.refuse), Settings()
+        head = _head(_schema_of(request), file="--output-schema")
         names: list[str] = []
         for path, table in tables:
             if table.kind != "yaml":
-                jobs.add_table(table, _table_request(request, path))
+                jobs.add_table(table, _table_request(request, path, head))
                 continue
             try:
                 job_file = self._job_file(path, table)
@@ -173,12 +209,21 @@ class _Reading:
             names.append(job_file.name)
             jobs.add_job_file(job_file, file=table.file)
         name = _checked_name(names[0] if names else self._name(request.first))
-        return jobs.result(JobFile(name=name, settings=settings, specs=()), file=str(request.first))
+        empty = JobFile(name=name, settings=settings, specs=(), warnings=head.warnings)
+        return jobs.result(empty, file=str(request.first))
 
     def _refuse_idle_options(self, tables: Iterable[tuple[Path, Table]]) -> None:
         """Refuse options for tables where there is none: they would change nothing."""
         choices = self._request.choices
-        if not choices.any() or any(table.kind != "yaml" for _, table in tables):
+        if any(table.kind != "yaml" for _, table in tables):
+            return
+        if self._request.output_schema is not None:
+            raise UsageError(
+                f"{self._request.first} is a job file: a schema is said in the file itself",
+                next="write it there: `defaults: {output_schema: {from: "
+                f"{self._request.output_schema}}}}}`",
+            )
+        if not choices.any():
             return
         goal = choices.goal or "Read the price"
         written = template_choice("job file", "goal", goal)

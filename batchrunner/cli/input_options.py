@@ -63,6 +63,12 @@ _OPTIONS = (
         default=None,
         help="Table: columns named like keys of a job (browser_profile, …) are these keys.",
     ),
+    click.option(
+        "--output-schema",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Table: a JSON Schema for the results of all rows.",
+    ),
     click.option("--sheet", metavar="NAME", help="XLSX: the sheet, by name or number."),
     click.option("--encoding", metavar="NAME", help="Table: its encoding, if it is not UTF-8."),
     click.option("--delimiter", metavar="CHARACTER", help="Table: what separates its cells."),
@@ -74,6 +80,10 @@ _OPTIONS = (
     ),
     click.option("--overwrite", is_flag=True, help="Replace files that are there."),
 )
+
+
+#: Options that are fields of a request by the same name.
+_OTHERS = ("name", "output_schema", "skip_invalid", "overwrite")
 
 
 def input_options(command: F) -> F:
@@ -113,5 +123,5 @@ def _request(given: dict[str, Any]) -> InputRequest:
             is_table=choices.any(),
             **{name: given.pop(name) for name in ("sheet", "encoding", "delimiter")},
         ),
-        **{name: given.pop(name) for name in ("name", "skip_invalid", "overwrite")},
+        **{name: given.pop(name) for name in _OTHERS},
     )

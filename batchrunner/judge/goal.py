@@ -8,6 +8,7 @@ from functools import cache, cached_property, lru_cache
 from itertools import islice
 from typing import Any
 
+from batchrunner.judge.rules import ERROR_PAGE, NOT_READY, WALLS
 from batchrunner.judge.words import Words, listed, plain
 
 #: Characters of a goal that are read.
@@ -16,6 +17,7 @@ MAX_GOAL_LENGTH = 4000
 MIN_COPY_LENGTH = 20
 
 _PARTS = re.compile(r"[.,;:!?\n。、，；：！？]|\band then\b|\bthen\b")
+_SENTENCE_ENDS = re.compile(r"[.!?\n。！？؟]")
 #: A sentence or what is in brackets, and the sign that ends it.
 _SENTENCES = re.compile(r"([^.;\n。；()（）\[\]]+)([.;\n。；()（）\[\]]|$)")
 #: Fields of a result that are looked for in a goal.
@@ -72,7 +74,13 @@ class Goal:
     @cached_property
     def may_be_none(self) -> bool:
         """Whether it is a question that "no", "none" or an empty list answers."""
-        return self.says_what_if_nothing or self.plain in _words("either")
+        if self.says_what_if_nothing:
+            return True
+        for sentence in _SENTENCE_ENDS.split(self.text):
+            # After several fields, the question is about one more of them.
+            if any(plain(part) in _words("either") for part in _PARTS.split(sentence)[:2]):
+                return True
+        return False
 
     @cached_property
     def allows_null(self) -> bool:
@@ -90,7 +98,8 @@ class Goal:
 
     def asks_for(self, rule: str) -> bool:
         """Whether it asks for what a rule would find, as opposed to saying how to get past it."""
-        return rule in _asked_by(self)
+        asked = _asked_by(self)
+        return rule in asked or (ERROR_PAGE in asked and rule in (*WALLS, NOT_READY))
 
     def requests(self, field: str) -> bool:
         """Whether it asks for a field of a result, by its name or for what is in such a field."""

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from batchrunner.outputs import csv, excel_csv, jsonl, markdown, parquet, sqlite, tsv, xlsx
+from batchrunner.outputs import (
+    csv,
+    excel_comma_csv,
+    excel_csv,
+    jsonl,
+    markdown,
+    parquet,
+    sqlite,
+    tsv,
+    xlsx,
+)
 from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.formula_guard import guard, unguard
 from batchrunner.outputs.table import ExportTable, Jobs, SelectedColumn, View
@@ -27,7 +37,7 @@ __all__ = [
 #: Name of a format → the format. A new format is a module and its name in this line.
 FORMATS: Mapping[str, Format] = {
     module.FORMAT.name: module.FORMAT
-    for module in (csv, excel_csv, tsv, jsonl, xlsx, parquet, sqlite, markdown)
+    for module in (csv, excel_csv, excel_comma_csv, tsv, jsonl, xlsx, parquet, sqlite, markdown)
 }
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import IO
 
-from batchrunner.outputs.cells import text_of, utf8
+from batchrunner.outputs.cells import Cell, text_of, utf8
 from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.formula_guard import cut_at_separators, guard, guard_inside, is_formula
-from batchrunner.outputs.json_values import Json
+from batchrunner.outputs.json_values import Json, Number
 from batchrunner.outputs.sheet import Sheet
 from batchrunner.outputs.table import ExportTable, View
 
+#: The column of text whose cells are numbers.
+_COST = "cost"
 #: Characters of a cell that are written at once.
 _CHUNK_LENGTH = 1024**2
 #: Text that is written as it is: a quick check that most cells pass.
@@ -20,7 +22,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .:/_?&%#@=+~()-]*+")
 
 
 def write_csv(
-    table: ExportTable, file: IO[bytes], *, start: str = "", end: str = "\n", separator: str = ","
+    table: ExportTable,
+    file: IO[bytes],
+    *,
+    start: str = "",
+    end: str = "\n",
+    separator: str = ",",
+    decimal: str = ".",
 ) -> Written:
     """
     Write a header, then the rows of a `Sheet`, in two passes over the jobs.
@@ -28,15 +36,18 @@ def write_csv(
     Numbers are written as the API wrote them, lists and objects as JSON text. Rows end in *end*;
     cells are quoted where they must be, and keep their own line ends. NUL is written as ␀, unpaired
     surrogates as U+FFFD, and formulas with a `'` in front (`unguard`). Without a guard, formulas
-    and NUL are written as they are.
+    and NUL are written as they are. With another *decimal* sign, numbers and costs have that one;
+    numbers inside of lists, objects and texts stay.
     """
     sheet = Sheet(table)
     cells = _Cells(table.view, separator)
     header = separator.join([cells.text(name) for name in sheet.names])
     cells.guarded = 0
     file.write((start + header + end).encode())
+    costs = {number for number, name in enumerate(sheet.names) if name == _COST}
     for row in sheet.rows():
-        for part in cells.row(row.cells):  # type: ignore[arg-type]
+        values = row.cells if decimal == "." else _with_decimal(row.cells, decimal, costs)
+        for part in cells.row(values):  # type: ignore[arg-type]
             file.write(part.encode())
         file.write(end.encode())
     return sheet.written(guarded=cells.guarded)
@@ -45,6 +56,15 @@ def write_csv(
 FORMAT = Format(
     name="csv", help="one row per job, comma-separated", write=write_csv, suffixes=(".csv",)
 )
+
+
+def _with_decimal(cells: Sequence[Cell], sign: str, costs: Container[int]) -> list[Cell]:
+    return [
+        cell.replace(".", sign)
+        if isinstance(cell, Number) or (number in costs and isinstance(cell, str))
+        else cell
+        for number, cell in enumerate(cells)
+    ]
 
 
 class _Cells:

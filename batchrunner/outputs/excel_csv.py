@@ -9,6 +9,6 @@ from batchrunner.outputs.export_format import Format
 
 FORMAT = Format(
     name="excel",
-    help="CSV that Excel opens on a double click",
+    help="CSV that Excel opens on a double click, with points in numbers",
     write=partial(write_csv, start="\ufeff", end="\r\n"),
 )

@@ -218,6 +218,20 @@ def test_excel_gets_a_byte_order_mark_and_its_line_ends() -> None:
     assert excel.removeprefix("\ufeff").replace("\r\n", "\n") == plain
 
 
+def test_excel_where_the_decimal_sign_is_a_comma_gets_numbers_it_can_read() -> None:
+    result = '{"p": 12.50, "n": -3.5e2, "t": "v1.5; x", "l": [1.5], "f": "=1+1"}'
+    text = export("excel-comma", [job(result=result, cost="0.144", steps=9)])
+    (row,) = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=";")
+    assert text.endswith("\r\n")
+    assert (row["cost"], row["steps"], row["result.p"], row["result.n"]) == (
+        "0,144",
+        "9",
+        "12,50",
+        "-3,5e2",
+    )
+    assert (row["result.t"], row["result.l"], row["result.f"]) == ("v1.5; x", "[1.5]", "'=1+1")
+
+
 def test_instants_are_shown_in_utc() -> None:
     local = AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert table([job(started_at=local)])[0]["started_at"] == "2026-09-02T21:00:01.250Z"

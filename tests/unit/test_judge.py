@@ -172,6 +172,37 @@ def test_a_status_that_the_goal_asks_for_was_not_seen_if_the_reason_says_so() ->
     assert verdict({"status": "failure", "reason": "Could not log in"}, goal)[0] == "suspect"
 
 
+def test_an_address_is_an_answer_where_the_goal_asks_for_it_and_little_else_is_missing() -> None:
+    goal = "Get the url of the contact page and the e-mail address"
+    assert verdict({"url": "https://a.example/contact", "email": None}, goal) == ("good", "")
+    assert verdict({"url": "https://a.example/", "email": None}, "Get the e-mail") == (
+        "suspect",
+        "empty",
+    )
+    wall = {"url": "https://a.example/", "title": "Just a moment...", "email": None}
+    assert verdict(wall, goal) == ("bad", "bot_wall")
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"count": 12},
+        {"total_price": 99},
+        {"page_count": 312},
+        {"duration": "2 h 10 min"},
+        {"language": "Finnish"},
+        {"valid": True},
+        {"code": "SAVE20"},
+        {"permit": "Pending"},
+        {"series": "Completed"},
+        {"allergens": "None"},
+        {"issues": ["scratch on the lid"], "items": [{"name": "Pan"}]},
+    ],
+)
+def test_a_single_fact_is_an_answer_whatever_its_field_is_called(result: Any) -> None:
+    assert verdict(result) == ("good", "")
+
+
 def test_zeros_beside_nulls_are_suspect_and_beside_an_empty_list_are_not() -> None:
     assert verdict({"price": 0, "name": None}) == ("suspect", "placeholder")
     assert verdict({"rating": 0, "reviews": []}) == ("good", "")

@@ -332,3 +332,68 @@ def test_a_row_from_python_that_is_no_mapping_is_named(folder: Path, row: Any) -
         rows = [{"link": "https://a.example/0"}, row]
         with pytest.raises(UsageError, match=r"row 2 is .*, not a mapping of columns to values"):
             db.load(rows=rows, url="{link}", goal="Read it", name="r")
+
+
+# ---- schemas, settings and defaults beside tables ----
+
+SCHEMA = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}
+
+
+def test_a_table_gets_the_schema_of_a_file_for_all_its_rows() -> None:
+    Path("pairs.csv").write_text(TABLE.replace("A-2,a", "A-2,https://a"))
+    Path("schema.json").write_text(json.dumps(SCHEMA))
+    for given in (
+        read("pairs.csv", goal=GOAL[1], output_schema=Path("schema.json")),
+        read("pairs.csv", "pairs.csv", goal=GOAL[1], output_schema=Path("schema.json")),
+    ):
+        assert [spec.options for spec in given.specs] == [{"output_schema": SCHEMA}] * 3
+    done = load("pairs.csv", *GOAL, "--output-schema", "schema.json")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_wrong_schema_is_reported_where_it_is_wrong_and_a_job_file_has_its_own() -> None:
+    Path("schema.json").write_text('{"type": "object",\n "properties": {"a": {"type": "numbr"}}}')
+    Path("jobs.yaml").write_text("- {url: https://a.example, goal: Read it}\n")
+    done = load("pairs.csv", *GOAL, "--output-schema", "schema.json")
+    assert done.exit_code == 2
+    assert "schema.json:2:31" in done.stderr
+    assert "did you mean `number`?" in done.stderr
+    own = load("jobs.yaml", "--output-schema", "schema.json")
+    assert own.exit_code == 2
+    assert "`defaults: {output_schema: {from: schema.json}}`" in own.stderr
+
+
+def test_settings_and_defaults_go_with_rows_and_templates() -> None:
+    rows = [{"link": "https://a.example/1", "product": "Lamp"}]
+    with quick_migrations(), br.open("prices.db") as db:
+        batch = db.load(
+            rows=rows,
+            name="prices",
+            url_column="link",
+            settings={"concurrency": 7, "budget": "$3"},
+            defaults={"goal": "Read {product}", "output_schema": SCHEMA},
+        )
+        assert batch.loaded is not None
+        assert batch.loaded.added == 1
+    with sqlite3.connect("prices.db") as database:
+        goal, options = database.execute("SELECT goal, options FROM jobs").fetchone()
+        (settings,) = database.execute("SELECT settings FROM batches").fetchone()
+    assert goal == "Read Lamp"
+    assert json.loads(settings)["concurrency"] == 7
+    assert json.loads(options) == {"output_schema": SCHEMA}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"settings": {"concurrencyy": 7}}, "concurrencyy"),
+        ({"defaults": {"goal": "Read {produkt}"}}, "there is no column `produkt`"),
+        ({"defaults": {"goal": "x", "output_schema": {"type": "objekt"}}}, "objekt"),
+    ],
+)
+def test_mistakes_in_settings_and_defaults_beside_templates_are_named(
+    more: dict[str, Any], said: str
+) -> None:
+    rows = [{"link": "https://a.example/1", "product": "Lamp"}]
+    with quick_migrations(), br.open("prices.db") as db, pytest.raises(InputError, match=said):
+        db.load(rows=rows, name="prices", url_column="link", **more)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from yaml import YAMLError
 from yaml.events import Event, MappingStartEvent, SequenceStartEvent
@@ -87,6 +87,38 @@ def parse_expect(text: bytes | str, *, file: str) -> dict[str, Any]:
     if (problems := log.problems()) or expect is INVALID:
         raise JobFileErrors(problems)
     return expect
+
+
+class Head(NamedTuple):
+    """What a job file says beside its jobs."""
+
+    settings: Settings
+    defaults: Defaults
+    warnings: tuple[str, ...] = ()
+
+
+NO_HEAD = Head(Settings(), NO_DEFAULTS)
+
+
+def parse_head(text: bytes | str, *, file: str, read_beside: ReadBeside | None = None) -> Head:
+    """Read the `settings` and `defaults` of a mapping without jobs; *file* is shown in problems.
+
+    Raises JobFileErrors with every problem.
+    """
+    source = decode(text, file)
+    log = ProblemLog(source, read_beside and partial(_include, read_beside))
+    node = _only_node(source, log)
+    found = node.nodes if isinstance(node, Pairs) else {}
+    settings, defaults = Settings(), NO_DEFAULTS
+    if "settings" in found:
+        values = _SETTINGS.read(found["settings"][1], "`settings`", log)
+        settings = settings if values is INVALID else Settings(**values)
+    if "defaults" in found:
+        # Without the place of the goal: what is wrong with it is about the table.
+        defaults = read_defaults(found["defaults"][1], log)._replace(goal=None)
+    if problems := log.problems():
+        raise JobFileErrors(problems)
+    return Head(settings, defaults, tuple(log.warnings()))
 
 
 def _include(read_beside: ReadBeside, name: str) -> Included:
