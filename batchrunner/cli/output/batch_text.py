@@ -114,7 +114,7 @@ def suspect_lines(
     if not found:
         return
     total = counted(sum(each.jobs for each in found), "result")
-    yield f"suspect: {total} delivered that may be wrong; nothing is bought again by itself"
+    yield f"suspect: {total} delivered that may be wrong; bought again only if you say so"
     for each in found:
         where = term_safe(each.finding.path)
         seen = shorten(term_safe(each.finding.seen), SHOWN)
