@@ -22,6 +22,7 @@ from batchrunner.cli import COMMANDS, cli
 from batchrunner.inputs import yaml
 from batchrunner.inputs.diff_fields import DIFF_FIELDS
 from batchrunner.inputs.expectations import BOUNDS_FIELDS, EXPECT
+from batchrunner.inputs.grounding_fields import GROUNDING_FIELDS
 from batchrunner.inputs.job_fields import RULE_FIELDS
 from batchrunner.inputs.quality_fields import QUALITY_FIELDS
 from batchrunner.inputs.record_types import Record
@@ -390,6 +391,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "sections": _sections,
     "settings": _settings,
     "quality": lambda: _fields_table(QUALITY_FIELDS),
+    "grounding": lambda: _fields_table(GROUNDING_FIELDS),
     "diff": lambda: _fields_table(DIFF_FIELDS),
     "job": lambda: _fields_table(yaml.JOB_FIELDS),
     "nested": _nested,

@@ -86,6 +86,9 @@ def _sort_group(group: list[Leaf], seen: SortedValues, left: int) -> int:
     answers, sorted_here = 0, list[Value]()
     for leaf in group[:MAX_SORTED]:
         each = value_of(leaf, left)
+        if each.kind is Kind.COUNT:
+            is_of_nothing = any(other.value == [] for other in group)
+            each = each._replace(kind=Kind.ASIDE if is_of_nothing else Kind.ANSWER)
         left -= max(len(leaf.value), MIN_COUNTED_TEXT) if isinstance(leaf.value, str) else 0
         sorted_here.append(each)
         answers += each.kind is Kind.ANSWER

@@ -93,7 +93,7 @@ def _of_all_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspi
         return None
     if _are_works(found, nothing, goal):
         return None
-    if len(found) == 1 and found[0].found and found[0].found.weak and not nothing:
+    if len(found) == 1 and not nothing and _may_be_all(found[0]):
         return None
     found = [each for each in found if each.rule not in off and not _is_valid(each, nothing, goal)]
     if not found and remarks and all(each.leaf.value is not None for each in nothing):
@@ -104,6 +104,14 @@ def _of_all_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspi
     if not found:
         return None
     return Suspicion(_worst_first(found), is_wall=_is_wall(seen, found, goal))
+
+
+def _may_be_all(value: Value) -> bool:
+    """Say whether words are an answer where they are the only value."""
+    if value.found is None or not value.found.weak:
+        return False
+    is_remark = not value.leaf.key or is_named(value.leaf.key, FieldKind.REMARK)
+    return value.rule == PLACEHOLDER or not is_remark
 
 
 def _without_words(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Iterator[Value]:

@@ -32,6 +32,7 @@ class Kind(Enum):
 
     NOTHING = auto()  #: null, a blank text, an empty list
     ZERO = auto()  #: a zero that counts nothing
+    COUNT = auto()  #: how many there are: no answer beside an empty list
     ASIDE = auto()  #: about the answer, and no part of it
     REMARK = auto()  #: an agent's remark about an answer
     FOUND = auto()  #: what a rule finds
@@ -69,8 +70,9 @@ def value_of(leaf: Leaf, left: int) -> Value:
     if is_named(leaf.key, FieldKind.ERRORS):
         return Value(leaf, Kind.ASIDE) if value == 0 else value_found(leaf, REPORTED)
     if is_named(leaf.key, FieldKind.COUNT):
-        return Value(leaf, Kind.ANSWER if value == 0 else Kind.ASIDE)
-    is_http_failure = value in range(400, 600) and is_named(leaf.key, FieldKind.OUTCOME)
+        return Value(leaf, Kind.ANSWER if value == 0 else Kind.COUNT)
+    is_code = leaf.key.lower() == "code" or is_named(leaf.key, FieldKind.OUTCOME)
+    is_http_failure = value in range(400, 600) and is_code
     if is_http_failure or is_named(leaf.key, FieldKind.METADATA):
         return Value(leaf, Kind.ASIDE)
     return Value(leaf, Kind.ZERO if value == 0 else Kind.ANSWER)

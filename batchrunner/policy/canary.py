@@ -16,7 +16,8 @@ class Sample:
 
     jobs: int
     open: int  #: jobs that are not in a final state yet
-    good: int
+    good: int  #: jobs that succeeded, and whose results are not suspect
+    suspect: int = 0  #: jobs that succeeded with a suspect result
     steps: int  #: steps billed for all its attempts
 
 
@@ -78,6 +79,8 @@ def gate(canary: Canary, sample: Sample, rate: Rate | None) -> GateDecision | No
         return None
     share = Decimal(sample.good) / sample.jobs if sample.jobs else Decimal(0)
     brought = f"{sample.good} of {sample.jobs} jobs succeeded ({share:.0%})"
+    if sample.suspect:
+        brought += f", and {sample.suspect} more with a suspect result"
     cost = f"{sample.steps} steps in all"
     missed = [*_rate_missed(canary, share), *_cost_missed(canary, sample, rate)]
     says = f"the canary: {brought}, {cost}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, and_, bindparam, func, not_, select, update
 
 from batchrunner.model import Canary, JobState
 from batchrunner.policy import canary as policy
 from batchrunner.policy.canary import Sample
 from batchrunner.store.batch_rows import rate_of
-from batchrunner.store.conditions import FINAL_STATES, count_where, is_current
+from batchrunner.store.conditions import FINAL_STATES, count_where, has_suspect_result, is_current
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
 _of_canary = (jobs.c.batch_id == bindparam("batch"), jobs.c.canary, is_current)
@@ -20,7 +20,8 @@ _of_canary = (jobs.c.batch_id == bindparam("batch"), jobs.c.canary, is_current)
 _JOBS = select(
     func.count().label("jobs"),
     count_where(jobs.c.state.not_in(FINAL_STATES)).label("open"),
-    count_where(jobs.c.state == JobState.SUCCEEDED).label("good"),
+    count_where(and_(jobs.c.state == JobState.SUCCEEDED, not_(has_suspect_result))).label("good"),
+    count_where(and_(jobs.c.state == JobState.SUCCEEDED, has_suspect_result)).label("suspect"),
 ).where(*_of_canary)
 _STEPS = (
     select(func.coalesce(func.sum(attempts.c.steps), 0))
@@ -82,4 +83,10 @@ def is_canary_running(tx: Connection, batch: Any, canary: Canary | None) -> bool
 def _sample(tx: Connection, batch_id: int) -> Sample:
     row = tx.execute(_JOBS, {"batch": batch_id}).one()
     steps = tx.execute(_STEPS, {"batch": batch_id}).scalar_one()
-    return Sample(jobs=row.jobs, open=int(row.open), good=int(row.good), steps=int(steps))
+    return Sample(
+        jobs=row.jobs,
+        open=int(row.open),
+        good=int(row.good),
+        suspect=int(row.suspect),
+        steps=int(steps),
+    )

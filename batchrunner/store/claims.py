@@ -290,25 +290,21 @@ def _open(
     grounded: Collection[int],
 ) -> tuple[SubmittedAttempt, ...]:
     """Open the next attempt of each job, in one submission."""
+    same = {
+        "batch_id": batch_id,
+        "owner_id": owner_id,
+        "submission_id": submission_id,
+        "opened_at": now,
+    }
     opened = tx.execute(
         _OPEN,
         [
             {
-                "job_id": row.id,
-                "number": row.attempt + 1,
-                "batch_id": batch_id,
-                "owner_id": owner_id,
-                "submission_id": submission_id,
+                **same,
                 "batch_index": index,
-                "escalation_steps": json_text(starts[row.id].escalation_steps),
-                "escalation_ids": json_text(starts[row.id].escalation_ids),
-                "option_overrides": json_text(starts[row.id].option_overrides)
-                if starts[row.id].option_overrides
-                else None,
-                "opened_at": now,
-                "reserved_steps": _needed(row, starts),
                 "marker": marker_text,
                 "grounding": GROUNDING_WANTED if row.id in grounded else None,
+                **_begun(row, starts),
             }
             for index, (row, marker_text) in enumerate(zip(rows, markers, strict=True), 1)
         ],
@@ -321,6 +317,20 @@ def _open(
         )
         for index, (row, marker_text) in enumerate(zip(rows, markers, strict=True), 1)
     )
+
+
+def _begun(row: Row[Any], starts: Mapping[int, AttemptStart]) -> dict[str, Any]:
+    """Return what the next attempt of a job begins with."""
+    begun = starts[row.id]
+    overrides = begun.option_overrides
+    return {
+        "job_id": row.id,
+        "number": row.attempt + 1,
+        "escalation_steps": json_text(begun.escalation_steps),
+        "escalation_ids": json_text(begun.escalation_ids),
+        "option_overrides": json_text(overrides) if overrides else None,
+        "reserved_steps": _needed(row, starts),
+    }
 
 
 def _submitted_attempt(

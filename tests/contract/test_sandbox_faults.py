@@ -49,6 +49,7 @@ ENDS: dict[str, tuple[str, Any, dict[str, Any] | None]] = {
         None,
     ),
     "suspect": ("COMPLETED", {"results": []}, None),
+    "made_up": ("COMPLETED", {"price": 7318.46}, None),
     "no_result": ("COMPLETED", None, None),
     "wrong_shape": ("COMPLETED", {"answer": "see the page"}, None),
     "cancelled": ("CANCELLED", None, None),
@@ -136,7 +137,9 @@ async def test_a_run_ends_as_its_fault_says(fault: str) -> None:
     assert (run["status"], run["result"]) == (status, result)
     shown = run["error"]
     assert error == (shown and {**failed(None, ""), **{key: shown.get(key) for key in error or ()}})
-    assert stage.agent.sent == ([f"https://faults.test/{fault}"] if fault == "normal" else [])
+    assert stage.agent.sent == (
+        [f"https://faults.test/{fault}"] if fault in ("normal", "made_up") else []
+    )
     [kept] = stage.sandbox.journal.runs
     assert kept.charge == kept.steps * Decimal("0.016")
     assert (kept.charge > 0) == kept.status.is_final

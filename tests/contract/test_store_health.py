@@ -184,6 +184,9 @@ TAMPERED = {
         "UPDATE submissions SET state = 'refused', search_at = NULL WHERE state = 'unanswered'"
     ),
     "a success has its result on disk": "DELETE FROM results",
+    "a result that was delivered is not bad, and one that failed is": (
+        "UPDATE attempts SET verdict = 'bad' WHERE outcome = 'succeeded'"
+    ),
     "waiting uses up no attempt": (
         "UPDATE attempts SET counted = (1 = 1) WHERE outcome = 'throttled'"
     ),

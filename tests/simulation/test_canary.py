@@ -101,3 +101,18 @@ def test_two_runners_wait_for_the_same_canary() -> None:
         simulated.check_end()
 
     simulate(run)
+
+
+def test_suspect_results_do_not_justify_buying_the_rest() -> None:
+    async def run() -> None:
+        script = {f"http://site-{n}.test/*": "suspect" for n in range(2)}
+        simulated = batch_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), script)
+        assert await simulated.run() is ExitReason.CANARY_FAILED
+        assert len(simulated.sandbox.journal.runs) == FIRST
+        batch = simulated.store.read(find_batch, "batch")
+        assert batch is not None
+        assert batch.pause is not None
+        said = "6 of 10 jobs succeeded (60%), and 4 more with a suspect result"
+        assert said in (batch.pause.reason or "")
+
+    simulate(run)

@@ -170,7 +170,8 @@ def test_advice_has_columns_only_where_any_job_has_some(format: str) -> None:
     if format != "jsonl":
         names = [*rows[0]]
         first = names.index("artifacts")
-        assert names[first : first + 6] == ["artifacts", *ADVICE, "result.a"]
+        said = ["help_url", "help_message", "profile_hint", "run_error"]
+        assert names[first : first + 6] == ["artifacts", *said, "result.a"]
     assert rows[1]["help_url"] == HELP.url
     assert json.loads(rows[1]["profile_hint"]) == asdict(HELP.profile_hint)
     assert json.loads(rows[2]["run_error"]) == json.loads(ERROR)

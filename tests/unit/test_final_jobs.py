@@ -26,6 +26,7 @@ from batchrunner.model import (
 from batchrunner.runner.events import AttemptsClosed
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.database import StoreError
+from batchrunner.store.revisions import delivered_instead
 
 
 def closed(job_id: int, state: JobState) -> AttemptsClosed:
@@ -43,8 +44,11 @@ class FinalJobsStore:
     def __init__(self, before: Callable[[], None]) -> None:
         self._before = before
 
-    def read(self, _function: object, _batch_id: int, job_ids: list[int]) -> list[FinishedJob]:
+    def read(self, function: object, *args: Any) -> Any:
+        if function is delivered_instead:
+            return {}
         self._before()
+        _batch_id, job_ids = args
         return [
             FinishedJob(
                 position=job_id,

@@ -17,6 +17,7 @@ from batchrunner.judge.field_paths import MISSING, find, is_path
 from batchrunner.judge.outliers import SPARSE, PeerResult, outliers
 from batchrunner.judge.regex_safety import MAX_MATCHED_LENGTH, max_text_length, unsafe_reason
 from batchrunner.model import Expectations, Failed, FailureCategory, Judgement, Verdict
+from benchmarks.judge_speed import GOAL, hostile
 from tests.bounds import HUNG
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS
 
@@ -181,6 +182,26 @@ def test_an_address_is_an_answer_where_the_goal_asks_for_it_and_little_else_is_m
     )
     wall = {"url": "https://a.example/", "title": "Just a moment...", "email": None}
     assert verdict(wall, goal) == ("bad", "bot_wall")
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"count": 12},
+        {"total_price": 99},
+        {"page_count": 312},
+        {"duration": "2 h 10 min"},
+        {"language": "Finnish"},
+        {"valid": True},
+        {"code": "SAVE20"},
+        {"permit": "Pending"},
+        {"series": "Completed"},
+        {"allergens": "None"},
+        {"issues": ["scratch on the lid"], "items": [{"name": "Pan"}]},
+    ],
+)
+def test_a_single_fact_is_an_answer_whatever_its_field_is_called(result: Any) -> None:
+    assert verdict(result) == ("good", "")
 
 
 def test_zeros_beside_nulls_are_suspect_and_beside_an_empty_list_are_not() -> None:
@@ -666,3 +687,21 @@ def test_a_look_at_a_hundred_results_is_judged_without_hanging() -> None:
 )
 def test_no_text_makes_the_judge_hang(words: str) -> None:
     assert taken([json.dumps({"text": (words * 1500)[:1500], "price": None})] * 10) < HUNG
+
+
+@pytest.mark.sweep
+def test_no_answer_makes_the_judge_hang() -> None:
+    expectations = expectations_of(
+        {"type": "object", "properties": {"offers": SHAPE["properties"]["offers"]}},  # type: ignore[index]
+        {"required": ["[].name"], "fields": {"text": {"pattern": ".*a.*b"}}},
+    )
+    for name, result in hostile().items():
+        assert taken([result], replace(expectations, goal=GOAL)) < HUNG, name
+
+
+def test_patterns_stop_being_matched_once_they_have_taken_long() -> None:
+    rule = {"fields": {"[].x": {"pattern": ".*b.*c.*"}}}
+    assert judged([{"x": "a" * 90}], **rule) is not None
+    long = [{"x": "b" * 89 + "c"}] * 2_000
+    assert judged([*long, {"x": "a" * 90}], **rule) is None
+    assert judged([*long[:9], {"x": "a" * 90}], **rule) is not None
