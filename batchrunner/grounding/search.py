@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property
 from itertools import islice
@@ -35,7 +36,7 @@ from batchrunner.grounding.mixed_search import (
 from batchrunner.grounding.number_search import Subject, find_number, is_shown_short
 from batchrunner.grounding.numbers import canonical_value, is_common
 from batchrunner.grounding.page_index import PageIndex
-from batchrunner.grounding.short_answers import find_boolean, find_same, is_contradicted
+from batchrunner.grounding.short_answers import find_boolean, find_same, is_contradicted, yes_or_no
 from batchrunner.grounding.text_search import (
     Hit,
     find_as_written,
@@ -166,6 +167,8 @@ class Searcher:
         for find in ways[1:2] if price_parts(value) else ways:
             if hit := find(leaf, value):
                 return self._found(leaf, hit)
+        if (answer := yes_or_no(value)) is not None:
+            return self._boolean(replace(leaf, value=answer))
         return None if _NO_ANSWER.fullmatch(value) else self._absent(leaf)
 
     def _symbol(self, value: str) -> bool:
