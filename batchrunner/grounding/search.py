@@ -152,9 +152,7 @@ class Searcher:
         return canonical_value(number) in self._known
 
     def _text(self, leaf: Leaf, value: str) -> Grounded | None:
-        if _NOTHING.fullmatch(value) and not self._symbol(value):
-            return None
-        if self._is_report(leaf, value):
+        if self._is_report(leaf, value) or (_NOTHING.fullmatch(value) and not is_sign(value)):
             return None
         if found := self._of_form(leaf, value):
             return found
@@ -167,12 +165,12 @@ class Searcher:
         for find in ways[1:2] if price_parts(value) else ways:
             if hit := find(leaf, value):
                 return self._found(leaf, hit)
+        return self._not_found(leaf, value)
+
+    def _not_found(self, leaf: Leaf, value: str) -> Grounded | None:
         if (answer := yes_or_no(value)) is not None:
             return self._boolean(replace(leaf, value=answer))
         return None if _NO_ANSWER.fullmatch(value) else self._absent(leaf)
-
-    def _symbol(self, value: str) -> bool:
-        return value.strip().lower() in CURRENCIES_OF
 
     def _is_report(self, leaf: Leaf, value: str) -> bool:
         return (
@@ -331,6 +329,11 @@ class Searcher:
         if self._index.is_cut:
             how = "not in the part of the page that was searched"
         return Grounded(status=Status.ABSENT, value=_short(leaf.value), how=_short(how))
+
+
+def is_sign(value: str) -> bool:
+    """Say whether a text is the sign of a currency."""
+    return value.strip().lower() in CURRENCIES_OF
 
 
 def _short(value: Any) -> str:
