@@ -31,11 +31,18 @@ def measured(name: str) -> tuple[float, float]:
     return right / (right + wrong), right / (right + missed)
 
 
-@pytest.mark.parametrize("name", ["first.jsonl", "second.jsonl", "third.jsonl"])
+@pytest.mark.parametrize("name", ["first", "second", "third", "fourth"])
 def test_absent_is_right_on_labelled_pairs(name: str) -> None:
-    precision, recall = measured(name)
-    assert precision >= 0.95
+    precision, recall = measured(f"{name}.jsonl")
+    # Nothing was learned from the fourth part.
+    assert precision >= (0.93 if name == "fourth" else 0.95)
     assert recall >= 0.95
+
+
+def test_yes_and_no_in_words_are_checked_as_such() -> None:
+    found = ground({"in_stock": "ja", "vat": "no"}, [SHOP])
+    assert found.derived == 1
+    assert found.unchecked == 1
 
 
 def test_each_value_says_where_it_was_found() -> None:
