@@ -107,7 +107,7 @@ def suspect_lines(
     rerun: str = "give the same `batchrunner run` with --rerun suspect",
 ) -> Iterator[str]:
     """Give the suspect results of a batch by rule, each with an example, and what to do next."""
-    from batchrunner.store.reports import suspect_results
+    from batchrunner.store.suspects import suspect_results
     from batchrunner.text.terminal import SHOWN, shorten, term_safe
 
     found = store.read(suspect_results, batch.id)
