@@ -23,6 +23,7 @@ from batchrunner.model import (
     SuspectResults,
 )
 from batchrunner.model.artifacts import ArtifactCounts
+from batchrunner.model.quality import QualityStop
 from batchrunner.model.time_and_cost import Hold
 from batchrunner.store.artifacts import artifact_counts
 from batchrunner.store.claims import budget_status
@@ -72,6 +73,7 @@ class BatchStatus:
     api_origin: str | None  #: the API that its runs are on; None before the first run
     concurrency: int  #: runs in flight at most; 0: as many as the account has slots
     counts: BatchCounts
+    quality_stop: QualityStop | None  #: why its data stopped it
     paused: Pause | None
     no_credits: Hold | None
     parked: tuple[ParkedHost, ...]
@@ -120,6 +122,7 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         api_origin=batch.api_origin,
         concurrency=batch.settings.concurrency,
         counts=store.read(batch_counts, batch.id),
+        quality_stop=batch.quality_stop,
         paused=batch.pause,
         no_credits=store.read(current_hold, batch.id, time),
         parked=tuple(store.read(parked_hosts, batch.id)),

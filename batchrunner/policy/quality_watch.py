@@ -308,8 +308,7 @@ def _from_start(results: Sequence[WatchedResult], kind: str, shows: Shows) -> Sh
     bad = sum(shown for _, shown in telling)
     if len(telling) < FROM_START or bad < FROM_START_SHARE * len(telling):
         return None
-    said = "none before is good" if kind == "suspect" else "no other answer came before"
-    return _found(kind, "", [each for each, _ in telling], _shown(telling), said)
+    return _found(kind, "", [each for each, _ in telling], _shown(telling), "so from the start on")
 
 
 def _shown(telling: Sequence[tuple[WatchedResult, bool]]) -> set[int]:

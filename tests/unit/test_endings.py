@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from rich.console import Console
 
-from batchrunner.cli.output.batch_text import bounds_line
+from batchrunner.cli.output.batch_text import batch_as_json, bounds_line
 from batchrunner.cli.output.exit_text import continue_command, exit_lines
 from batchrunner.cli.output.progress import Display, LiveDisplay
 from batchrunner.model import (
@@ -20,14 +20,16 @@ from batchrunner.model import (
     JobState,
     ParkedHost,
 )
+from batchrunner.model.quality import QualityReason, QualityWord
 from batchrunner.runner.events import RequestsDelayed
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.batches import find_batch, load_jobs
 from batchrunner.store.controls import pause_batch
+from batchrunner.store.quality_watch import stop_for_quality
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from batchrunner.text.format import local
-from tests.fakes import NOW, after, job_file
+from tests.fakes import NOW, after, enlist, job_file
 
 ARGS = ["run", "jobs.yaml", "--until", "07:00", "--db", "a.db"]
 
@@ -44,7 +46,9 @@ def test_a_canary_says_what_it_brought_and_resume_comes_first(
     store, batch = loaded
     store.write(pause_batch, batch.id, "the canary: 1 of 5 jobs succeeded", NOW)
     batch = store.read(find_batch, batch.name) or batch
-    (line,) = exit_lines(store, batch, ExitReason.CANARY_FAILED, store.read(batch_counts, batch.id))
+    (line,) = exit_lines(
+        store, batch, ExitReason.CANARY_FAILED, store.read(batch_counts, batch.id), "a.db"
+    )
     assert "the canary: 1 of 5 jobs succeeded" in line
     command = continue_command(
         batch, ExitReason.CANARY_FAILED, ["run", "jobs.yaml", "--db", "a.db"], "a.db"
@@ -57,7 +61,9 @@ def test_a_deadline_that_is_too_near_is_left_out(
     loaded: tuple[Store, Batch], args: list[str]
 ) -> None:
     store, batch = loaded
-    (line,) = exit_lines(store, batch, ExitReason.OUT_OF_TIME, store.read(batch_counts, batch.id))
+    (line,) = exit_lines(
+        store, batch, ExitReason.OUT_OF_TIME, store.read(batch_counts, batch.id), "a.db"
+    )
     assert "nothing was started" in line
     assert "2m 00s" in line
     command = continue_command(batch, ExitReason.OUT_OF_TIME, args, "a.db")
@@ -117,3 +123,24 @@ def test_batches_that_run_side_by_side_are_said_to_have_a_limit_each() -> None:
         assert "each batch has its own limit" in line
         assert "(1 run)" in line
         assert "\x1b" not in line
+
+
+def test_a_stop_for_bad_data_names_why_and_both_commands(
+    loaded: tuple[Store, Batch],
+) -> None:
+    store, batch = loaded
+    enlist(store, "alice")
+    why = QualityReason(kind="empty", word=QualityWord.BAD, text="`price` is empty in 12 of 12")
+    assert store.write(stop_for_quality, "alice", batch.id, [why], (), None, NOW)
+    stopped = store.read(find_batch, batch.name)
+    assert stopped is not None
+    counts = store.read(batch_counts, batch.id)
+    lines = list(exit_lines(store, stopped, ExitReason.BAD_QUALITY, counts, "a.db"))
+    assert lines[1] == "  `price` is empty in 12 of 12"
+    assert lines[-1] == "look at its rows: batchrunner quality prices --db a.db"
+    (reason,) = batch_as_json(store, stopped)["quality_stop"]["reasons"]
+    assert reason["text"] == why.text
+    args = ["run", "jobs.yaml", "--db", "a.db"]
+    assert continue_command(stopped, ExitReason.BAD_QUALITY, args, "a.db") == (
+        "batchrunner resume prices --db a.db && batchrunner run jobs.yaml --db a.db"
+    )

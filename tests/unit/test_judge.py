@@ -17,6 +17,7 @@ from batchrunner.judge.field_paths import MISSING, find, is_path
 from batchrunner.judge.outliers import SPARSE, PeerResult, outliers
 from batchrunner.judge.regex_safety import MAX_MATCHED_LENGTH, max_text_length, unsafe_reason
 from batchrunner.model import Expectations, Failed, FailureCategory, Judgement, Verdict
+from benchmarks.judge_speed import GOAL, hostile
 from tests.bounds import HUNG
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS
 
@@ -686,3 +687,21 @@ def test_a_look_at_a_hundred_results_is_judged_without_hanging() -> None:
 )
 def test_no_text_makes_the_judge_hang(words: str) -> None:
     assert taken([json.dumps({"text": (words * 1500)[:1500], "price": None})] * 10) < HUNG
+
+
+@pytest.mark.sweep
+def test_no_answer_makes_the_judge_hang() -> None:
+    expectations = expectations_of(
+        {"type": "object", "properties": {"offers": SHAPE["properties"]["offers"]}},  # type: ignore[index]
+        {"required": ["[].name"], "fields": {"text": {"pattern": ".*a.*b"}}},
+    )
+    for name, result in hostile().items():
+        assert taken([result], replace(expectations, goal=GOAL)) < HUNG, name
+
+
+def test_patterns_stop_being_matched_once_they_have_taken_long() -> None:
+    rule = {"fields": {"[].x": {"pattern": ".*b.*c.*"}}}
+    assert judged([{"x": "a" * 90}], **rule) is not None
+    long = [{"x": "b" * 89 + "c"}] * 2_000
+    assert judged([*long, {"x": "a" * 90}], **rule) is None
+    assert judged([*long[:9], {"x": "a" * 90}], **rule) is not None

@@ -342,7 +342,7 @@ def _report(
     for line in closing_lines(store, batch, ended.counts, db, rerun=rerun):
         say(line, err=True)
     audit = audit_summary(ended.audit, batch, db_given(db))
-    for line in (*exit_lines(store, batch, ended.reason, ended.counts), *audit):
+    for line in (*exit_lines(store, batch, ended.reason, ended.counts, db), *audit):
         say(on_same_api(line, sys.argv[1:]), err=True)
     if ended.counts.open and ended.audit_stop is None:
         status = store.read(budget_status, batch.id, store_now(store))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SuspectResults,
     )
     from batchrunner.model.artifacts import ArtifactCounts
+    from batchrunner.model.quality import QualityStop
     from batchrunner.model.time_and_cost import Hold
     from batchrunner.store.store import Store
 
@@ -45,6 +46,7 @@ def closing_lines(
     from batchrunner.cli.output.status_text import summary
     from batchrunner.model import JobState
     from batchrunner.store.artifacts import artifact_counts
+    from batchrunner.store.grounding import checked_results
 
     yield from suspect_lines(store, batch, db, rerun=rerun)
     yield from failure_lines(store, batch, db)
@@ -62,6 +64,9 @@ def closing_lines(
         yield f"what was tried again, and why: batchrunner status {name}"
     yield f"{batch.name}: {summary(counts)}"
     yield from money_lines(store, batch, counts)
+    if batch.settings.grounding.sample and (checked := store.read(checked_results, batch.id)):
+        searched = f"values of {counted(checked, 'result')} were searched for in their pages"
+        yield f"{searched}: batchrunner grounding {name}"
     yield from artifact_lines(store, batch)
     if store.read(artifact_counts, batch.id).left:
         yield f"fetch those that are left: batchrunner artifacts fetch {name} -o DIR"
@@ -109,7 +114,7 @@ def suspect_lines(
     if not found:
         return
     total = counted(sum(each.jobs for each in found), "result")
-    yield f"suspect: {total} delivered that may be wrong; nothing is bought again by itself"
+    yield f"suspect: {total} delivered that may be wrong; bought again only if you say so"
     for each in found:
         where = term_safe(each.finding.path)
         seen = shorten(term_safe(each.finding.seen), SHOWN)
@@ -288,6 +293,7 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "origin": status.api_origin,
         "concurrency": status.concurrency or "auto",
         "paused": _pause(status.paused),
+        "quality_stop": _quality_stop(status.quality_stop),
         "no_credits": _hold(status.no_credits),
         "parked": [_parked(host) for host in status.parked],
         "total": counts.total,
@@ -340,6 +346,12 @@ def _money(status: BatchStatus) -> dict[str, Any]:
 def _artifacts(artifacts: ArtifactCounts) -> dict[str, int]:
     states = {str(state): artifacts.states.get(state, 0) for state in ArtifactState}
     return {**states, "unlisted_runs": artifacts.unlisted, "bytes": artifacts.bytes}
+
+
+def _quality_stop(stop: QualityStop | None) -> dict[str, Any] | None:
+    if stop is None:
+        return None
+    return {"since": stop.at.isoformat(), "reasons": [asdict(reason) for reason in stop.reasons]}
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:

@@ -31,14 +31,14 @@ LIMIT, SAMPLE = "--limit", "--sample"
 
 
 def exit_lines(
-    store: Store, batch: Batch, reason: ExitReason | None, counts: BatchCounts
+    store: Store, batch: Batch, reason: ExitReason | None, counts: BatchCounts, db: str
 ) -> Iterator[str]:
     """Give why nothing more is submitted though jobs are left; nothing where that is plain."""
     if reason is ExitReason.CANARY_FAILED:
         said = batch.pause.reason if batch.pause else None
         yield f"the rest was not started: {term_safe(said or 'the canary brought too little')}"
     elif reason is ExitReason.BAD_QUALITY:
-        yield from _bad_data_lines(batch)
+        yield from _bad_data_lines(batch, db)
     elif reason is ExitReason.PARKED:
         yield from _parked_lines(store.read(parked_hosts, batch.id))
     elif reason is ExitReason.OUT_OF_TIME:
@@ -107,11 +107,12 @@ def continue_command(
     return same_command(args)
 
 
-def _bad_data_lines(batch: Batch) -> Iterator[str]:
+def _bad_data_lines(batch: Batch, db: str) -> Iterator[str]:
     yield "the rest was not started, because the data went bad:"
     for reason in batch.quality_stop.reasons if batch.quality_stop else ():
         yield f"  {term_safe(reason.text)}"
     yield "nothing more of it is submitted until you resume it, also at the next start"
+    yield f"look at its rows: batchrunner quality {shlex.quote(batch.name)}{db_given(db)}"
 
 
 def _parked_lines(hosts: Sequence[ParkedHost]) -> Iterator[str]:
