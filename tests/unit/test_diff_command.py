@@ -367,6 +367,14 @@ def test_a_result_that_cannot_be_parsed_changed_as_a_whole() -> None:
     assert [(each.path, each.whole) for each in found.changes] == [(".", True)]
 
 
+@pytest.mark.parametrize(("one", "other"), [("9" * 5000, "8" * 5000), ("1e999", "2e999")])
+def test_numbers_beyond_all_floats_are_told_apart(one: str, other: str) -> None:
+    before, after = result("a", f'{{"a": {one}, "b": 1}}'), result("a", f'{{"b": 1, "a": {one}}}')
+    assert compare_jobs(before, after, DiffRules()).status is JobStatus.SAME
+    changed = result("a", f'{{"a": {other}, "b": 1}}')
+    assert compare_jobs(before, changed, DiffRules()).changes[0].whole
+
+
 def test_a_summary_counts_jobs_by_field_and_keeps_the_largest_moves() -> None:
     summary = DiffSummary()
     for factor in range(1, 9):

@@ -290,6 +290,7 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "batch": status.name,
         "series": status.series,
         "edition": status.edition,
+        "quality_word": status.quality,
         "origin": status.api_origin,
         "concurrency": status.concurrency or "auto",
         "paused": _pause(status.paused),
