@@ -36,9 +36,9 @@ from batchrunner.store.reports import (
     batch_counts,
     failed_attempts,
     run_errors,
-    suspect_results,
 )
 from batchrunner.store.store import Store
+from batchrunner.store.suspects import suspect_results
 
 #: Failed attempts that are read to be reported.
 MAX_ATTEMPTS_SHOWN = 1000
