@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrunner.errors import UsageError
-from batchrunner.model import FailureCategory, Job, JobFile, JobSpec, RetryRule
-from batchrunner.model.categories import CATEGORIES, CONFIGURABLE
+from batchrunner.model import FailureCategory, Job, JobFile, JobSpec, RetryRule, Verdict
+from batchrunner.model.categories import CATEGORIES, CONFIGURABLE, RuleKey
 from batchrunner.policy.escalation import showable_overrides
-from batchrunner.policy.retry_rules import Policy
+from batchrunner.policy.retry_rules import Policy, usual_rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,9 @@ class RulesInForce:
     job: str | None  #: its key; None: any job without rules of its own
     url: str | None
     failures_in_all: int  #: counted failures after which the job fails, whatever they are
-    rules: Mapping[FailureCategory, Mapping[str, RuleValue]]  #: of configurable categories
-    fixed: Mapping[FailureCategory, str]  #: what happens with the other categories
+    #: Of configurable categories, and of suspect results.
+    rules: Mapping[RuleKey, Mapping[str, RuleValue]]
+    fixed: Mapping[RuleKey, str]  #: what happens with the other categories
 
 
 def explain_rules(job_file: JobFile, key: str | None = None) -> RulesInForce:
@@ -47,7 +48,10 @@ def explain_rules(job_file: JobFile, key: str | None = None) -> RulesInForce:
         job=spec.key if spec else None,
         url=spec.url if spec else None,
         failures_in_all=policy.max_failures(job),
-        rules={category: _rule(policy, job, category) for category in configurable},
+        rules={
+            **{category: _rule(policy, job, category) for category in configurable},
+            Verdict.SUSPECT: _rule(policy, job, Verdict.SUSPECT),
+        },
         fixed={
             category: row.fixed_answer
             for category, row in CATEGORIES.items()
@@ -66,12 +70,12 @@ def _spec(job_file: JobFile, key: str) -> JobSpec:
     )
 
 
-def _rule(policy: Policy, job: Job, category: FailureCategory) -> Mapping[str, RuleValue]:
-    rule = policy.rule(job, category)
+def _rule(policy: Policy, job: Job, key: RuleKey) -> Mapping[str, RuleValue]:
+    rule = policy.rule(job, key)
     written = [
-        ("job", job.policy.get(category)),
-        ("settings", policy.rules.get(category)),
-        ("usual", CATEGORIES[category].rule),
+        ("job", job.policy.get(key)),
+        ("settings", policy.rules.get(key)),
+        ("usual", usual_rule(key)),
     ]
     wait_name = "backoff" if rule.wait is None else "wait"
     wait = rule.wait or rule.backoff or policy.backoff

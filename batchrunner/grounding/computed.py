@@ -23,7 +23,19 @@ _COUNTS = frozenset(
 )
 
 _DIFFERENCES = frozenset(
-    {"difference", "diff", "saving", "savings", "saved", "save", "discount", "change", "gap", "net"}
+    {
+        "difference",
+        "diff",
+        "saving",
+        "savings",
+        "saved",
+        "save",
+        "discount",
+        "change",
+        "gap",
+        "net",
+        "subtotal",
+    }
     | {"margin", "profit", "ersparnis", "differenz", "rabatt", "economie", "ahorro", "descuento"}
 )
 _SUMS = frozenset(

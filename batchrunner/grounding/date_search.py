@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from batchrunner.grounding.dates import DateAt, date_of, dates_in, instants_in, times_in
 from batchrunner.grounding.folding import is_unspaced
 from batchrunner.grounding.page_index import PageIndex, Segment
-from batchrunner.grounding.text_search import Hit
-from batchrunner.grounding.words import RELATIVE_DATES, concepts_of
+from batchrunner.grounding.text_search import Hit, has_unspaced
+from batchrunner.grounding.words import CONCEPTS_OF, RELATIVE_DATES
 
 #: A longest line that may be just "3 days ago", in characters.
 _MAX_RELATIVE = 48
 _SAYS_TIME = re.compile(r"\d:\d\d|\d\s?(?:[ap]\.?m|uhr|h|時|时|点|시)", re.IGNORECASE)
+_MAX_PLACES = 500
+_RELATIVE = re.compile(
+    "|".join(
+        re.escape(word) if is_unspaced(word[0]) else rf"(?<!\w){re.escape(word)}(?!\w)"
+        for word in sorted(RELATIVE_DATES, key=len, reverse=True)
+    )
+)
 _ONLY_TIMES = re.compile(
     r"[\d:.h時时시分분\s–\-~apm]+(?:uhr|to|bis|until|à)?[\d:.h\s–\-~apm]*(?:uhr)?", re.IGNORECASE
 )
@@ -102,30 +109,27 @@ def _stamp(index: PageIndex, wanted: list[DateAt]) -> Hit | None:
 
 def _relative(index: PageIndex) -> Hit | None:
     """Return the place of a date such as "3 days ago"; which day it means is not checked."""
-    for segment in index.segments[:1]:
-        for start, end in _short_lines(segment):
-            line = segment.folded[start:end]
-            spaced = f" {' '.join(line.split())} "
-            counts = any(map(str.isdigit, line)) and "time" in concepts_of(line.split())
-            if not counts and len(line.split()) > 2:
-                continue
-            if any(_says(spaced, word) for word in RELATIVE_DATES):
-                return Hit(segment, start, end, how="the page shows a relative date")
+    segment = index.segments[0]  # the text: the data of a page has no such dates
+    place = segment.remember("relative", lambda: _relative_line(segment))
+    return Hit(segment, *place, how="the page shows a relative date") if place else None
+
+
+def _relative_line(segment: Segment) -> tuple[int, int] | None:
+    for found in islice(_RELATIVE.finditer(segment.folded), _MAX_PLACES):
+        start, end = segment.line_at(found.start())
+        words = segment.folded[start : min(end, start + _MAX_RELATIVE + 1)].split()
+        if end - start > _MAX_RELATIVE or not words:
+            continue
+        counts = any(map(str.isdigit, "".join(words))) and any(map(_is_time, words))
+        if counts or len(words) <= 2:
+            return start, end
     return None
 
 
-def _short_lines(segment: Segment) -> Iterator[tuple[int, int]]:
-    start = 0
-    for line in segment.text.split("\n"):
-        if 0 < len(line) <= _MAX_RELATIVE and (
-            any(map(str.isdigit, line)) or len(line.split()) <= 2
-        ):
-            yield start, start + len(line)
-        start += len(line) + 1
-
-
-def _says(spaced: str, word: str) -> bool:
-    return word in spaced if is_unspaced(word[0]) else f" {word} " in spaced
+def _is_time(word: str) -> bool:
+    bare = word.lstrip("0123456789")
+    parts = [bare[:length] for length in range(1, 4)] if has_unspaced(bare) else [bare]
+    return any("time" in CONCEPTS_OF.get(each, ()) for each in parts)
 
 
 def find_times(index: PageIndex, value: str) -> Hit | None:

@@ -44,7 +44,7 @@ _VALUES = ("content", "value", "datetime")
 #: Attributes that say what the value of an element is.
 _KEYS = ("itemprop", "property", "name")
 #: Characters of each kind of part that are kept of one page.
-MAX_KEPT = 1_000_000
+MAX_KEPT = 600_000
 #: Longest script that is read; what is kept of its values is bounded apart.
 MAX_SCRIPT = 4_000_000
 _TEMPLATES = ("text/template", "text/html", "text/x-template", "text/x-handlebars-template")

@@ -212,7 +212,12 @@ def _in_words(segment: Segment, place: NumberAt, subject: Subject, length: int) 
     if any(sign in CURRENCIES_OF or sign == "%" for sign in signs_beside(segment, place)):
         return False
     # In a language of which no word for this is known, a short line is believed.
-    return not subject.concepts or (length <= _MAX_LABEL and not mentions(segment.spaced, subject))
+    if not subject.concepts:
+        return True
+    spoken = f"spoken {sorted(subject.words | subject.concepts)}"
+    return length <= _MAX_LABEL and not segment.remember(
+        spoken, lambda: mentions(segment.spaced, subject)
+    )
 
 
 def _alone(segment: Segment, place: NumberAt, subject: Subject) -> bool:

@@ -17,6 +17,8 @@ from batchrunner.grounding.numbers import NumberAt, numbers_in
 from batchrunner.grounding.script_data import KeyedText
 
 T = TypeVar("T")
+#: Length of all pages together that is searched.
+MAX_TOTAL = 8_000_000
 #: Places that are kept of one number.
 MAX_PLACES = 100
 _EXCERPT_BEFORE, _EXCERPT_AFTER = 20, 40
@@ -115,13 +117,16 @@ class PageIndex:
 def index_pages(pages: Iterable[str | bytes]) -> PageIndex:
     """Return the index of pages; the parts that show most come first."""
     index = PageIndex([], [], [], [], False)
+    room = MAX_TOTAL
     for number, page in enumerate(pages):
-        parts = page_parts(page_text(page))
+        index.is_cut |= len(page) > min(MAX_LENGTH, room)
+        parts = page_parts(page_text(page[:room]))
+        room = max(room - len(page), 0)
         index.segments.extend(_segments(number, parts))
         index.addresses.append(parts.addresses)
         index.bases.append(parts.base)
         index.languages.append(parts.language)
-        index.is_cut |= parts.is_cut or len(page) > MAX_LENGTH
+        index.is_cut |= parts.is_cut
     index.is_cut |= any(segment.is_cut for segment in index.segments)
     order = list(Where)
     index.segments.sort(key=lambda segment: order.index(segment.where))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property
 from itertools import islice
@@ -35,7 +36,7 @@ from batchrunner.grounding.mixed_search import (
 from batchrunner.grounding.number_search import Subject, find_number, is_shown_short
 from batchrunner.grounding.numbers import canonical_value, is_common
 from batchrunner.grounding.page_index import PageIndex
-from batchrunner.grounding.short_answers import find_boolean, find_same, is_contradicted
+from batchrunner.grounding.short_answers import find_boolean, find_same, is_contradicted, yes_or_no
 from batchrunner.grounding.text_search import (
     Hit,
     find_as_written,
@@ -151,9 +152,7 @@ class Searcher:
         return canonical_value(number) in self._known
 
     def _text(self, leaf: Leaf, value: str) -> Grounded | None:
-        if _NOTHING.fullmatch(value) and not self._symbol(value):
-            return None
-        if self._is_report(leaf, value):
+        if self._is_report(leaf, value) or (_NOTHING.fullmatch(value) and not is_sign(value)):
             return None
         if found := self._of_form(leaf, value):
             return found
@@ -166,10 +165,12 @@ class Searcher:
         for find in ways[1:2] if price_parts(value) else ways:
             if hit := find(leaf, value):
                 return self._found(leaf, hit)
-        return None if _NO_ANSWER.fullmatch(value) else self._absent(leaf)
+        return self._not_found(leaf, value)
 
-    def _symbol(self, value: str) -> bool:
-        return value.strip().lower() in CURRENCIES_OF
+    def _not_found(self, leaf: Leaf, value: str) -> Grounded | None:
+        if (answer := yes_or_no(value)) is not None:
+            return self._boolean(replace(leaf, value=answer))
+        return None if _NO_ANSWER.fullmatch(value) else self._absent(leaf)
 
     def _is_report(self, leaf: Leaf, value: str) -> bool:
         return (
@@ -328,6 +329,11 @@ class Searcher:
         if self._index.is_cut:
             how = "not in the part of the page that was searched"
         return Grounded(status=Status.ABSENT, value=_short(leaf.value), how=_short(how))
+
+
+def is_sign(value: str) -> bool:
+    """Say whether a text is the sign of a currency."""
+    return value.strip().lower() in CURRENCIES_OF
 
 
 def _short(value: Any) -> str:

@@ -25,6 +25,12 @@ def _groups(value: str) -> list[str]:
     return [name for name, each in SAME.items() if plain & each]
 
 
+def yes_or_no(value: str) -> bool | None:
+    """Return what a text such as `yes` or `nein` says; None if it says something else."""
+    plain = " ".join(words_of(value))
+    return True if plain in SAME["yes"] else False if plain in SAME["no"] else None
+
+
 def find_same(index: PageIndex, leaf: Leaf, value: str) -> Hit | None:
     """Return the place where a page says a short answer in other words."""
     for group in _groups(value):

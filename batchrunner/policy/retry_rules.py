@@ -27,6 +27,11 @@ MIN_TIME_LIMIT = timedelta(minutes=1)
 _ESCALATED_BY_DEFAULT = tuple(each for each, row in CATEGORIES.items() if row.rule.escalation)
 
 
+def usual_rule(key: RuleKey) -> RetryRule:
+    """Return the rule in force where no job file has another."""
+    return SUSPECT_RULE if isinstance(key, Verdict) else CATEGORIES[key].rule
+
+
 def merged(narrow: RetryRule, wide: RetryRule) -> RetryRule:
     """Return the narrower rule, completed by the wider one where it says nothing."""
     waits = wide if narrow.wait is None and narrow.backoff is None else narrow
@@ -78,8 +83,7 @@ class Policy:
 
     def rule(self, job: Job, key: RuleKey) -> RetryRule:
         """Return the rule in force: the job's own, then the batch's, then the default."""
-        usual = SUSPECT_RULE if isinstance(key, Verdict) else CATEGORIES[key].rule
-        levels = (job.policy.get(key), self.rules.get(key), usual)
+        levels = (job.policy.get(key), self.rules.get(key), usual_rule(key))
         return reduce(merged, [rule for rule in levels if rule is not None])
 
     def allowed_failures(self, rule: RetryRule) -> int:

@@ -115,7 +115,7 @@ def _is_of_hosts(
     if not named or part <= 1 - MOST_HOSTS:
         return False
     rest = overall_rise(others)
-    return rest is None or not watched.counts(rest) or rest.rise < least
+    return rest is None or rest.chance >= LIKELY or rest.rise < least
 
 
 def _of_hosts(

@@ -90,6 +90,13 @@ def unchecked_results(tx: Connection, batch_id: int) -> int:
     return tx.execute(count, {"batch": batch_id}).scalar_one()
 
 
+def checked_results(tx: Connection, batch_id: int) -> int:
+    """Count the jobs whose results were searched for in their pages, or could not be."""
+    count = select(func.count()).select_from(jobs).join(attempts, is_newest)
+    checked = (is_current, attempts.c.grounding != GROUNDING_WANTED)
+    return tx.execute(count.where(jobs.c.batch_id == batch_id, *checked)).scalar_one()
+
+
 def grounded_rows(store: Store, batch_id: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the keys of checked jobs with what was found, in the order of the file."""
     at: dict[str, Any] = {"position": -1, "job": -1}

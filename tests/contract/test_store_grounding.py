@@ -9,6 +9,7 @@ from batchrunner.policy.grounding_sample import is_sampled
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.grounding import (
+    checked_results,
     grounded_rows,
     result_to_ground,
     results_to_ground,
@@ -71,6 +72,7 @@ def test_delivered_results_are_checked_once_by_their_owner_or_after_its_end(stor
     assert store.write(store_grounding, first.attempt_id, FOUND)
     assert not store.write(store_grounding, first.attempt_id, {"values": {}}), "it is kept"
     assert store.read(unchecked_results, batch.id) == 1
+    assert store.read(checked_results, batch.id) == 1
     store.write(end_owner, "alice", after(2))
     assert [task.attempt_id for task in store.read(*read, "bob", 10, [])] == [second.attempt_id]
     assert list(grounded_rows(store, batch.id)) == [(first.job.key, FOUND)]

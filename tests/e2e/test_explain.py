@@ -38,6 +38,7 @@ def test_every_rule_is_reported_with_the_place_where_it_was_written(tmp_path: Pa
     assert rules["blocked"]["then"]["from"] == "usual"
     assert rules["unknown"]["attempts"] == {"value": 4, "from": "max_attempts"}
     assert rules["throttled"] == {"fixed": "put back, uncounted"}
+    assert rules["suspect"]["attempts"] == {"value": 1, "from": "usual"}
     assert rules["lost"]["attempts"] == {"value": 2, "from": "job, line 12"}
     assert set(rules["lost"]["then"]["value"][0]["proxy_config"]) == {"enabled", "type"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["jobs.yaml"], "nothing is made"

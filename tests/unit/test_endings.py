@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from rich.console import Console
 
-from batchrunner.cli.output.batch_text import bounds_line
+from batchrunner.cli.output.batch_text import batch_as_json, bounds_line
 from batchrunner.cli.output.exit_text import continue_command, exit_lines
 from batchrunner.cli.output.progress import Display, LiveDisplay
 from batchrunner.model import (
@@ -138,6 +138,8 @@ def test_a_stop_for_bad_data_names_why_and_both_commands(
     lines = list(exit_lines(store, stopped, ExitReason.BAD_QUALITY, counts, "a.db"))
     assert lines[1] == "  `price` is empty in 12 of 12"
     assert lines[-1] == "look at its rows: batchrunner quality prices --db a.db"
+    (reason,) = batch_as_json(store, stopped)["quality_stop"]["reasons"]
+    assert reason["text"] == why.text
     args = ["run", "jobs.yaml", "--db", "a.db"]
     assert continue_command(stopped, ExitReason.BAD_QUALITY, args, "a.db") == (
         "batchrunner resume prices --db a.db && batchrunner run jobs.yaml --db a.db"

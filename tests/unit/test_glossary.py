@@ -22,13 +22,13 @@ PAGES = [
 
 #: Words in commands, options and their values that mean what they mean in plain English.
 _PLAIN_WORDS = """
-after all amount answer apart apply at auto batchrunner because before by character code column
-columns created cursor db delimiter deposit dir doctor durations encoding estimate every exit
-explain explode fetch field file follow format fresh from glob good guard help html id ignore init
-into invalid join json jsonl keep kind last late leave ledger limit list listen name new nights no
-only or output overwrite path port quiet reason rerun screenshots script seconds selftest set
-share sheet show skip sort start table text time to undo until unwrap url verbose version watch
-where which withdraw write yes zone
+after against all amount answer apart apply at auto batchrunner because before by character code
+column columns created cursor db delimiter deposit dir doctor durations encoding estimate every
+exit explain explode fail fetch field file follow format fresh from glob good guard help html id
+ignore init into invalid join json jsonl keep kind last late leave ledger limit list listen name
+new nights no only or output overwrite path port quiet reason rerun schema screenshots script
+seconds selftest set share sheet show skip sort start table text time to under undo until unwrap
+url verbose version watch where which withdraw write yes zone
 """
 PLAIN = frozenset(_PLAIN_WORDS.split())
 

@@ -270,7 +270,7 @@ def test_a_drift_is_among_the_first_reasons_with_its_column_and_host(name: str) 
 @pytest.mark.parametrize("jobs", [60, 400, 2000])
 @pytest.mark.parametrize("name", DRIFTS)
 def test_a_drift_is_found_among_few_and_many_other_jobs(name: str, jobs: int) -> None:
-    assert_found(name, jobs, seed=2)
+    assert_found(name, jobs, seed=2, any_host=True)
 
 
 @pytest.mark.sweep
@@ -283,7 +283,8 @@ def test_no_clean_night_of_any_size_is_bad(kind: str, jobs: int, seed: int) -> N
         assert found.verdict is not BAD, found.reasons
 
 
-def assert_found(name: str, jobs: int, seed: int) -> None:
+def assert_found(name: str, jobs: int, seed: int, *, any_host: bool = False) -> None:
+    """Check that a drift is found; with *any_host*, one of all hosts may be named host by host."""
     kind, drift, wanted = DRIFTS[name]
     now = night(kind, jobs, 3, seed=seed)
     drift(now)
@@ -292,7 +293,9 @@ def assert_found(name: str, jobs: int, seed: int) -> None:
     first = [(each.kind, each.column, each.host) for each in found.reasons[:3]]
     named = [each for each in first if each[0] == wanted.kind]
     assert any(
-        wanted.column in (None, column) and host == wanted.host for _, column, host in named
+        wanted.column in (None, column)
+        and (host == wanted.host or (any_host and wanted.host is None))
+        for _, column, host in named
     ), first
 
 

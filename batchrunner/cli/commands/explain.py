@@ -14,7 +14,7 @@ from batchrunner.cli.options import help_option, json_option, read_input
 if TYPE_CHECKING:
     from batchrunner.app.explain_rules import RulesInForce
     from batchrunner.app.input_request import InputRequest
-    from batchrunner.model import FailureCategory
+    from batchrunner.model.categories import RuleKey
 
 
 @click.command("explain")
@@ -50,36 +50,38 @@ def command(inputs: InputRequest, key: str | None, as_json: bool) -> None:
 
 
 def _as_json(found: RulesInForce) -> dict[str, Any]:
-    from batchrunner.model import FailureCategory
+    from batchrunner.model import FailureCategory, Verdict
 
     return {
         "job": found.job,
         "url": found.url,
         "failures_in_all": found.failures_in_all,
-        "rules": {category.value: _rule_as_json(found, category) for category in FailureCategory},
+        "rules": {
+            key.value: _rule_as_json(found, key) for key in (*FailureCategory, Verdict.SUSPECT)
+        },
     }
 
 
-def _rule_as_json(found: RulesInForce, category: FailureCategory) -> dict[str, Any]:
-    if category in found.fixed:
-        return {"fixed": found.fixed[category]}
-    rule = found.rules[category]
+def _rule_as_json(found: RulesInForce, key: RuleKey) -> dict[str, Any]:
+    if key in found.fixed:
+        return {"fixed": found.fixed[key]}
+    rule = found.rules[key]
     return {name: {"value": each.value, "from": each.origin} for name, each in rule.items()}
 
 
 def _lines(found: RulesInForce) -> Iterator[str]:
-    from batchrunner.model import FailureCategory
+    from batchrunner.model import FailureCategory, Verdict
     from batchrunner.text.terminal import term_safe
 
     if found.job is not None:
         yield term_safe(f"job {found.job}: {found.url}")
     yield f"at most {found.failures_in_all} counted failures in all"
-    for category in FailureCategory:
-        if category in found.fixed:
-            yield f"\n{category.value}: {found.fixed[category]}"
+    for key in (*FailureCategory, Verdict.SUSPECT):
+        if key in found.fixed:
+            yield f"\n{key.value}: {found.fixed[key]}"
             continue
-        yield f"\n{category.value}"
-        for name, each in found.rules[category].items():
+        yield f"\n{key.value}"
+        for name, each in found.rules[key].items():
             for number, text in enumerate(_value_lines(name, each.value)):
                 head, origin = (name, f"  ({each.origin})") if number == 0 else ("", "")
                 yield term_safe(f"  {head:<9} {text}{origin}")

@@ -21,11 +21,11 @@ from batchrunner.cli.options import batch_of, db_option, help_option, json_optio
 @help_option
 def command(batch: str | None, against: str | None, db: str, as_json: bool) -> None:
     """
-    Say in one word how good the rows of BATCH are: good, look, or bad.
+    Say in one word how good the rows of BATCH are, and why.
 
     The reasons follow, with field, host and number of rows; then the figures of the fields and
-    hosts beside those of the last good edition, and ten rows to look at. Nothing is run. The name
-    of a series means its newest edition.
+    hosts beside those of the last good edition, and ten rows that show it. Nothing is run. The
+    name of a series means its newest edition.
 
     \b
     Examples:

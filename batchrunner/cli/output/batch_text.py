@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SuspectResults,
     )
     from batchrunner.model.artifacts import ArtifactCounts
+    from batchrunner.model.quality import QualityStop
     from batchrunner.model.time_and_cost import Hold
     from batchrunner.store.store import Store
 
@@ -45,6 +46,7 @@ def closing_lines(
     from batchrunner.cli.output.status_text import summary
     from batchrunner.model import JobState
     from batchrunner.store.artifacts import artifact_counts
+    from batchrunner.store.grounding import checked_results
 
     yield from suspect_lines(store, batch, db, rerun=rerun)
     yield from failure_lines(store, batch, db)
@@ -62,6 +64,9 @@ def closing_lines(
         yield f"what was tried again, and why: batchrunner status {name}"
     yield f"{batch.name}: {summary(counts)}"
     yield from money_lines(store, batch, counts)
+    if batch.settings.grounding.sample and (checked := store.read(checked_results, batch.id)):
+        searched = f"values of {counted(checked, 'result')} were searched for in their pages"
+        yield f"{searched}: batchrunner grounding {name}"
     yield from artifact_lines(store, batch)
     if store.read(artifact_counts, batch.id).left:
         yield f"fetch those that are left: batchrunner artifacts fetch {name} -o DIR"
@@ -102,14 +107,14 @@ def suspect_lines(
     rerun: str = "give the same `batchrunner run` with --rerun suspect",
 ) -> Iterator[str]:
     """Give the suspect results of a batch by rule, each with an example, and what to do next."""
-    from batchrunner.store.reports import suspect_results
+    from batchrunner.store.suspects import suspect_results
     from batchrunner.text.terminal import SHOWN, shorten, term_safe
 
     found = store.read(suspect_results, batch.id)
     if not found:
         return
     total = counted(sum(each.jobs for each in found), "result")
-    yield f"suspect: {total} delivered that may be wrong; nothing is bought again by itself"
+    yield f"suspect: {total} delivered that may be wrong; bought again only if you say so"
     for each in found:
         where = term_safe(each.finding.path)
         seen = shorten(term_safe(each.finding.seen), SHOWN)
@@ -282,12 +287,9 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
     status = batch_status(store, batch)
     counts = status.counts
     return {
-        "batch": status.name,
-        "series": status.series,
-        "edition": status.edition,
-        "origin": status.api_origin,
-        "concurrency": status.concurrency or "auto",
+        **_identity(status),
         "paused": _pause(status.paused),
+        "quality_stop": _quality_stop(status.quality_stop),
         "no_credits": _hold(status.no_credits),
         "parked": [_parked(host) for host in status.parked],
         "total": counts.total,
@@ -306,6 +308,13 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "retried": {str(category): count for category, count in counts.retried.items()},
         "failures": [_attempt(attempt) for attempt in status.failures],
         "retries": [_attempt(attempt) for attempt in status.retries],
+        **_said_by_api(status),
+    }
+
+
+def _said_by_api(status: BatchStatus) -> dict[str, Any]:
+    """Return the API's advice, and the errors that runs reported beside their results."""
+    return {
         "advice": [
             {**asdict(each.help), "jobs": each.jobs, "first_id": each.first_key}
             for each in status.advice
@@ -314,6 +323,17 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
             {"id": each.key, "url": each.url, "run_id": each.run_id, **json.loads(each.error)}
             for each in status.run_errors
         ],
+    }
+
+
+def _identity(status: BatchStatus) -> dict[str, Any]:
+    return {
+        "batch": status.name,
+        "series": status.series,
+        "edition": status.edition,
+        "quality_word": status.quality,
+        "origin": status.api_origin,
+        "concurrency": status.concurrency or "auto",
     }
 
 
@@ -340,6 +360,12 @@ def _money(status: BatchStatus) -> dict[str, Any]:
 def _artifacts(artifacts: ArtifactCounts) -> dict[str, int]:
     states = {str(state): artifacts.states.get(state, 0) for state in ArtifactState}
     return {**states, "unlisted_runs": artifacts.unlisted, "bytes": artifacts.bytes}
+
+
+def _quality_stop(stop: QualityStop | None) -> dict[str, Any] | None:
+    if stop is None:
+        return None
+    return {"since": stop.at.isoformat(), "reasons": [asdict(reason) for reason in stop.reasons]}
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:
