@@ -23,21 +23,22 @@ from batchrunner.model import (
     SuspectResults,
 )
 from batchrunner.model.artifacts import ArtifactCounts
-from batchrunner.model.quality import QualityStop
+from batchrunner.model.quality import QualityStop, QualityWord
 from batchrunner.model.time_and_cost import Hold
 from batchrunner.store.artifacts import artifact_counts
 from batchrunner.store.claims import budget_status
 from batchrunner.store.health import Worker, active_workers
 from batchrunner.store.holds import current_hold
 from batchrunner.store.host_breaker import parked_hosts
+from batchrunner.store.quality import recorded_quality
 from batchrunner.store.reports import (
     advice_counts,
     batch_counts,
     failed_attempts,
     run_errors,
-    suspect_results,
 )
 from batchrunner.store.store import Store
+from batchrunner.store.suspects import suspect_results
 
 #: Failed attempts that are read to be reported.
 MAX_ATTEMPTS_SHOWN = 1000
@@ -83,6 +84,7 @@ class BatchStatus:
     suspects: tuple[SuspectResults, ...]  #: delivered results that look wrong, by rule
     failures: tuple[ClosedAttempt, ...]  #: attempts that ended their jobs
     retries: tuple[ClosedAttempt, ...]  #: failed attempts that were followed by others
+    quality: QualityWord | None = None  #: of its rows at the end of its last run; None: unknown
     advice: tuple[AdviceCount, ...]  #: what the API advised about the newest runs of failed jobs
     run_errors: tuple[RunErrorBeside, ...]  #: errors that runs reported beside their results
 
@@ -132,6 +134,7 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         suspects=tuple(store.read(suspect_results, batch.id)),
         failures=tuple(store.read(failed_attempts, batch.id, final=True, most=most)),
         retries=tuple(store.read(failed_attempts, batch.id, final=False, most=most)),
+        quality=store.read(recorded_quality, batch.id),
         advice=tuple(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN)),
         run_errors=tuple(store.read(run_errors, batch.id, most=most)),
     )

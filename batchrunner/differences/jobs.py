@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from batchrunner.differences.changes import Change, ChangeKind, ComparedResult, JobDiff, JobStatus
@@ -9,6 +10,10 @@ from batchrunner.differences.paths import WHOLE
 from batchrunner.differences.rules import DiffRules
 from batchrunner.differences.values import Comparison
 from batchrunner.judge.answer import Answer, read_answer
+
+#: A number of so many digits, or with an exponent of so many.
+_HUGE = re.compile(r"(?<!\d)\d{300,}+|(?<![\d.])\d[\d.]*+[eE]\+?\d{3,}+", re.ASCII)
+_MAY_BE_HUGE = re.compile(r"(?<!\d)\d{300}|\d[eE]\+?\d{3}", re.ASCII)
 
 
 def compare_jobs(
@@ -38,7 +43,7 @@ def _status(before: ComparedResult | None, after: ComparedResult | None) -> JobS
 
 def _compare_results(before: ComparedResult, after: ComparedResult, rules: DiffRules) -> JobDiff:
     old, new = _answer(before), _answer(after)
-    if old.set_aside or new.set_aside:
+    if old.set_aside or new.set_aside or _huge_numbers(before) != _huge_numbers(after):
         whole = Change((), WHOLE, ChangeKind.CHANGED, before.text, after.text, whole=True)
         return JobDiff(status=JobStatus.CHANGED, before=before, after=after, changes=(whole,))
     found = Comparison(rules)
@@ -50,6 +55,12 @@ def _compare_results(before: ComparedResult, after: ComparedResult, rules: DiffR
         changes=tuple(found.changes),
         tolerated=found.tolerated,
     )
+
+
+def _huge_numbers(job: ComparedResult) -> list[str]:
+    """Return the numbers that are beyond all floats: read as values, they would be equal."""
+    text = job.text or ""
+    return sorted(_HUGE.findall(text)) if _MAY_BE_HUGE.search(text) else []
 
 
 def _answer(job: ComparedResult) -> Answer:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     case,
     exists,
     func,
-    literal_column,
     not_,
     select,
     true,
@@ -33,7 +32,6 @@ from batchrunner.model import (
     Rate,
     RunErrorBeside,
     RunStatus,
-    SuspectResults,
     Verdict,
     WorkLeft,
 )
@@ -68,6 +66,7 @@ from batchrunner.store.serialization import (
     quality_stop_of,
 )
 from batchrunner.store.store import PAGE_SIZE, Store
+from batchrunner.store.suspects import suspect_counts
 
 _batch: BindParameter[int] = bindparam("batch")
 _owner: BindParameter[str] = bindparam("owner")
@@ -102,7 +101,7 @@ def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
         retrying=available.tried if available else 0,
         due_at=available.due_at if available else None,
         failed=_by_category(tx.execute(_FAILED, batch)),
-        suspect={row.verdict_rule: row.jobs for row in tx.execute(_SUSPECT, batch)},
+        suspect=suspect_counts(tx, batch_id),
         retried=_by_category(tx.execute(_RETRIED, batch)),
         leaving=tx.execute(_LEAVING, batch).scalar_one(),
         **_attempts(tx, batch_id),
@@ -219,57 +218,6 @@ _FAILED = (
     .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.FAILED, is_current)
     .group_by(attempts.c.outcome)
 )
-#: Jobs that succeeded with a suspect result.
-_are_suspect = (
-    attempts.c.batch_id == _batch,
-    attempts.c.verdict == literal_column(f"'{Verdict.SUSPECT}'"),  # as in the partial index
-    jobs.c.state == JobState.SUCCEEDED,
-    is_current,
-)
-_SUSPECT = (
-    select(attempts.c.verdict_rule, func.count().label("jobs"))
-    .join(jobs, is_newest)
-    .where(*_are_suspect)
-    .group_by(attempts.c.verdict_rule)
-)
-_numbered = (
-    select(
-        attempts.c.verdict_rule,
-        attempts.c.findings,
-        attempts.c.run_id,
-        jobs.c.key,
-        jobs.c.url,
-        func.count().over(partition_by=attempts.c.verdict_rule).label("jobs"),
-        func.row_number()
-        .over(partition_by=attempts.c.verdict_rule, order_by=(jobs.c.position, jobs.c.id))
-        .label("number"),
-    )
-    .join(jobs, is_newest)
-    .where(*_are_suspect)
-    .subquery()
-)
-_SUSPECT_EXAMPLES = (
-    select(_numbered)
-    .where(_numbered.c.number == 1)
-    .order_by(_numbered.c.jobs.desc(), _numbered.c.verdict_rule)
-)
-
-
-def suspect_results(tx: Connection, batch_id: int) -> list[SuspectResults]:
-    """Return the suspect results of a batch by rule, the most frequent one first."""
-    return [
-        SuspectResults(
-            rule=row.verdict_rule,
-            jobs=row.jobs,
-            key=row.key,
-            url=row.url,
-            run_id=row.run_id,
-            finding=findings_of(row.findings)[0],
-        )
-        for row in tx.execute(_SUSPECT_EXAMPLES, {"batch": batch_id})
-    ]
-
-
 #: Failed attempts after which their job was retried.
 _RETRIED = (
     select(attempts.c.outcome, func.count())

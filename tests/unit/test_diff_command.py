@@ -307,7 +307,7 @@ def test_markdown_shows_a_value_on_one_line_without_markup() -> None:
 
 
 def test_long_values_lose_their_end_and_say_it() -> None:
-    found = job({"a": "x" * 10_000_000, "b": [1] * 50_000}, {"a": "y", "b": 1})
+    found = job({"a": "x" * 1_000_000, "b": [1] * 20_000}, {"a": "y", "b": 1})
     (text,) = written(write_jsonl, found).splitlines()
     assert len(text) < 100_000
     assert [each.get("whole") for each in json.loads(text)["changes"]] == [True, True]
@@ -365,6 +365,14 @@ def test_a_result_that_cannot_be_parsed_changed_as_a_whole() -> None:
     deep = result("a", "[" * 200 + "]" * 200)
     found = compare_jobs(deep, result("a", "[]"), DiffRules())
     assert [(each.path, each.whole) for each in found.changes] == [(".", True)]
+
+
+@pytest.mark.parametrize(("one", "other"), [("9" * 5000, "8" * 5000), ("1e999", "2e999")])
+def test_numbers_beyond_all_floats_are_told_apart(one: str, other: str) -> None:
+    before, after = result("a", f'{{"a": {one}, "b": 1}}'), result("a", f'{{"b": 1, "a": {one}}}')
+    assert compare_jobs(before, after, DiffRules()).status is JobStatus.SAME
+    changed = result("a", f'{{"a": {other}, "b": 1}}')
+    assert compare_jobs(before, changed, DiffRules()).changes[0].whole
 
 
 def test_a_summary_counts_jobs_by_field_and_keeps_the_largest_moves() -> None:

@@ -193,3 +193,13 @@ def test_what_is_no_share_is_refused(text: str, tmp_path: Path) -> None:
     run = CliRunner().invoke(cli, ["run", str(file), "--fail-under", text])
     assert run.exit_code == 2
     assert "write for example 95%" in run.stderr
+
+
+def test_status_shows_the_word_of_the_newest_run(place: tuple[str, Store]) -> None:
+    path, store = place
+    batch = batch_named(store, 2)
+    check_ended(store, batch, ended(store, batch))
+    runner = CliRunner()
+    assert "  quality: bad\n" in runner.invoke(cli, ["status", batch.name, "--db", path]).stdout
+    shown = runner.invoke(cli, ["status", batch.name, "--json", "--db", path]).stdout
+    assert json.loads(shown)["quality_word"] == "bad"

@@ -82,10 +82,8 @@ def _show_series(store: Store, series: str) -> None:
 
 def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
     from batchrunner.cli.output.batch_text import (
-        artifact_lines,
         cancelled_lines,
         failure_lines,
-        money_lines,
         retry_lines,
         suspect_lines,
     )
@@ -95,8 +93,7 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
 
     counts = store.read(batch_counts, batch.id)
     say(f"{batch.name}: {summary(counts)}")
-    money = money_lines(store, batch, counts)
-    for line in (*_waits(store, batch), *money, *artifact_lines(store, batch)):
+    for line in _notes(store, batch, counts):
         say(f"  {line}")
     if not whole:
         return
@@ -129,6 +126,24 @@ def _said_by_api(store: Store, batch: Batch, db: str) -> Iterator[str]:
     command = status_as_json(batch, db)
     yield from advice_lines(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN), command)
     yield from run_error_lines(store.read(run_errors, batch.id, most=MAX_ATTEMPTS_SHOWN), command)
+
+
+def _notes(store: Store, batch: Batch, counts: BatchCounts) -> Iterator[str]:
+    """Give what stands below a batch's line."""
+    from batchrunner.cli.output.batch_text import artifact_lines, money_lines
+
+    yield from _word(store, batch)
+    yield from _waits(store, batch)
+    yield from money_lines(store, batch, counts)
+    yield from artifact_lines(store, batch)
+
+
+def _word(store: Store, batch: Batch) -> Iterator[str]:
+    """Give how good the rows were at the end of the last run, if it came to its end."""
+    from batchrunner.store.quality import recorded_quality
+
+    if word := store.read(recorded_quality, batch.id):
+        yield f"quality: {word}"
 
 
 def _nobody(counts: BatchCounts) -> str:

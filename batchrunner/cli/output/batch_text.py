@@ -107,7 +107,7 @@ def suspect_lines(
     rerun: str = "give the same `batchrunner run` with --rerun suspect",
 ) -> Iterator[str]:
     """Give the suspect results of a batch by rule, each with an example, and what to do next."""
-    from batchrunner.store.reports import suspect_results
+    from batchrunner.store.suspects import suspect_results
     from batchrunner.text.terminal import SHOWN, shorten, term_safe
 
     found = store.read(suspect_results, batch.id)
@@ -287,11 +287,7 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
     status = batch_status(store, batch)
     counts = status.counts
     return {
-        "batch": status.name,
-        "series": status.series,
-        "edition": status.edition,
-        "origin": status.api_origin,
-        "concurrency": status.concurrency or "auto",
+        **_identity(status),
         "paused": _pause(status.paused),
         "quality_stop": _quality_stop(status.quality_stop),
         "no_credits": _hold(status.no_credits),
@@ -312,6 +308,13 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "retried": {str(category): count for category, count in counts.retried.items()},
         "failures": [_attempt(attempt) for attempt in status.failures],
         "retries": [_attempt(attempt) for attempt in status.retries],
+        **_said_by_api(status),
+    }
+
+
+def _said_by_api(status: BatchStatus) -> dict[str, Any]:
+    """Return the API's advice, and the errors that runs reported beside their results."""
+    return {
         "advice": [
             {**asdict(each.help), "jobs": each.jobs, "first_id": each.first_key}
             for each in status.advice
@@ -320,6 +323,17 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
             {"id": each.key, "url": each.url, "run_id": each.run_id, **json.loads(each.error)}
             for each in status.run_errors
         ],
+    }
+
+
+def _identity(status: BatchStatus) -> dict[str, Any]:
+    return {
+        "batch": status.name,
+        "series": status.series,
+        "edition": status.edition,
+        "quality_word": status.quality,
+        "origin": status.api_origin,
+        "concurrency": status.concurrency or "auto",
     }
 
 
