@@ -9,10 +9,15 @@ from benchmarks.judge_accuracy import CASES, figures, judged, read_cases
 FILES = sorted(CASES.glob("*.jsonl"))
 #: The shares of good results that may be flagged, and of bad ones that may not be.
 AIM = (0.05, 0.05)
-#: Measured when the file was first judged, where that is worse than the aim. Never raise it.
-MEASURED = {"held_out": (0.05, 0.19), "second_look": (0.15, 0.32)}
-#: Good and doubtful results that are paid for again, where that is not none yet. Never raise it.
-PAID_AGAIN = {"held_out": (0, 2), "second_look": (1, 4)}
+#: Measured when the file was first judged, where a share is worse than the aim. Never raise it.
+MEASURED = {"held_out": (0.05, 0.19), "fresh": (0.036, 0.067), "second_look": (0.15, 0.32)}
+#: Doubtful results that are paid for again, where that is not none yet. Never raise it.
+PAID_AGAIN = {"held_out": 2, "second_look": 4}
+#: Good results that are paid for again, where that is not none yet. Never add one.
+GOOD_PAID_AGAIN = {
+    "fresh-g-en-25",  # an example of an error response, which the goal asks to copy
+    "second-phrasebook-ru-1",  # a translation of what a login wall says
+}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -21,9 +26,10 @@ def test_no_good_result_is_paid_for_again_and_few_bad_ones_pass(file: Path) -> N
     seen = figures(results)
     mistakes = [f"{each.case.id}: {each.mistake}" for each in results if each.mistake]
     flagged, passed = MEASURED.get(file.stem, AIM)
-    good_again, doubtful_again = PAID_AGAIN.get(file.stem, (0, 0))
-    assert seen["good_paid_again"] <= good_again, mistakes
-    assert seen["doubtful_paid_again"] <= doubtful_again, mistakes
+    again = {each.case.id for each in results if each.mistake == "paid for again"}
+    good = {each.case.id for each in results if each.case.label == "good"}
+    assert again & good <= GOOD_PAID_AGAIN, mistakes
+    assert seen["doubtful_paid_again"] <= PAID_AGAIN.get(file.stem, 0), mistakes
     assert seen["good_flagged"] <= flagged, mistakes
     assert seen["bad_not_flagged"] <= passed, mistakes
 
