@@ -308,6 +308,13 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "retried": {str(category): count for category, count in counts.retried.items()},
         "failures": [_attempt(attempt) for attempt in status.failures],
         "retries": [_attempt(attempt) for attempt in status.retries],
+        **_said_by_api(status),
+    }
+
+
+def _said_by_api(status: BatchStatus) -> dict[str, Any]:
+    """Return the API's advice, and the errors that runs reported beside their results."""
+    return {
         "advice": [
             {**asdict(each.help), "jobs": each.jobs, "first_id": each.first_key}
             for each in status.advice
