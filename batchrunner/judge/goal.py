@@ -17,6 +17,7 @@ MAX_GOAL_LENGTH = 4000
 MIN_COPY_LENGTH = 20
 
 _PARTS = re.compile(r"[.,;:!?\n。、，；：！？]|\band then\b|\bthen\b")
+_EMPTY_LIST = re.compile(r"(?<![\w\]])\[\s?\]")
 _SENTENCE_ENDS = re.compile(r"[.!?\n。！？؟]")
 #: A sentence or what is in brackets, and the sign that ends it.
 _SENTENCES = re.compile(r"([^.;\n。；()（）\[\]]+)([.;\n。；()（）\[\]]|$)")
@@ -43,7 +44,10 @@ class Goal:
     @cached_property
     def says_what_if_nothing(self) -> bool:
         """Whether it says what to answer when there is nothing."""
-        return self.plain in _words("nothing")
+        names_empty = _EMPTY_LIST.search(self.text) is not None
+        return (names_empty or self.plain in _words("nothing")) and self.plain not in _words(
+            "forbids"
+        )
 
     def allows_nothing_in(self, fields: Iterable[str]) -> bool:
         """Whether it says so for fields: for those that a part names, else for all."""

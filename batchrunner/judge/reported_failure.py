@@ -13,7 +13,7 @@ from batchrunner.model import Failed, FailureCategory
 
 #: Characters of a reason that is no text.
 MAX_REASON_LENGTH = 20_000
-_REPORT = ("status", "error", "reason", "message", "code", "details")
+_REPORT = ("status", "error", "reason", "message", "code", "details", "partial", "retryable")
 
 
 def failing_field(value: Any) -> str | None:

@@ -77,6 +77,16 @@ def sorted_values(value: Any) -> SortedValues:
     return seen
 
 
+def _is_odd(value: Value, answers: int, nothing: int) -> bool:
+    """Say whether what is found is odd in an object with so many answers and empty fields."""
+    if value.found is None or value.found.weak:
+        return False
+    if value.rule == REPORTED:
+        return answers == 0 or value.leaf.is_top_field
+    is_page = value.rule in (*WALLS, ERROR_PAGE, BANNER, NOT_READY)
+    return is_page and nothing > max(answers - value.found.is_title, 0)
+
+
 def _is_something(part: Any) -> bool:
     return not is_nothing(part) and not isinstance(part, dict | list)
 
@@ -96,17 +106,9 @@ def _sort_group(group: list[Leaf], seen: SortedValues, left: int) -> int:
             break
     answers += any(not is_nothing(leaf.value) for leaf in group[MAX_SORTED:])
     nothing = sum(is_nothing(each.leaf.value) for each in sorted_here)
-    rules = (*WALLS, ERROR_PAGE, BANNER, NOT_READY)
-    seen.odd += [
-        each
-        for each in sorted_here
-        if each.found and each.rule in rules and nothing and nothing > answers - each.found.is_title
-    ]
-    seen.odd += [
-        each
-        for each in sorted_here
-        if each.found and each.found.rule == REPORTED and (answers == 0 or each.leaf.is_top_field)
-    ]
+    echoes = [each for each in sorted_here if each.rule == SCHEMA_ECHO]
+    seen.odd += echoes if len(echoes) >= max(answers, 1) else []
+    seen.odd += [each for each in sorted_here if _is_odd(each, answers, nothing)]
     seen.has_answer = seen.has_answer or answers > 0
     seen.values += sorted_here
     return left

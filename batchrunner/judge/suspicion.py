@@ -32,6 +32,7 @@ MAX_CHOICE_LENGTH = 60
 #: Characters before a refusal in an agent's own words.
 MAX_AGENT_START = 60
 _NOT_SEEN = (REFUSAL, *WALLS)
+_SPEECH = (*WALLS, REFUSAL, ERROR_PAGE, NOT_READY, BANNER)
 _MAY_BE_VALID = (PLACEHOLDER, REFUSAL, REPORTED, EMPTY, *WALLS)
 _ORDER = tuple(GENERAL_RULES)
 
@@ -184,21 +185,26 @@ def _is_requested(value: Value, goal: Goal) -> bool:
 
 def _are_works(found: list[Value], nothing: list[Value], goal: Goal) -> bool:
     """Say whether all that rules find may be the words of others that the goal asks for."""
-    return bool(found) and not nothing and all(_is_works(each, goal) for each in found)
+    is_alone = not nothing or goal.allows_nothing_in(each.leaf.key for each in nothing)
+    return bool(found) and is_alone and all(_is_works(each, goal) for each in found)
 
 
 def _is_works(value: Value, goal: Goal) -> bool:
     """Say whether what a rule finds may be the words of others, as in a review or a headline."""
-    found, key = value.found, value.leaf.key
-    if found is None or found.is_title or not isinstance(value.leaf.value, str):
+    found, key, text = value.found, value.leaf.key, value.leaf.value
+    if found is None or not isinstance(text, str) or value.rule not in _SPEECH:
         return False
-    is_speech = found.rule in (*WALLS, REFUSAL, ERROR_PAGE, NOT_READY, BANNER)
-    if not is_speech or (found.certain and found.start <= MAX_PLEASE):
+    is_work = holds_words_of_others(key)
+    if found.is_title:
+        return goal.is_about_texts_of_others and bool(key) and not _is_page_text(value.leaf)
+    if found.certain and found.start <= MAX_PLEASE:
         return False
-    if goal.is_about_texts_of_others:
-        return not (found.rule == REFUSAL and found.start < MAX_AGENT_START and not key)
-    by_agent = is_said_by_agent(value.leaf.value) and is_named(key, FieldKind.REMARK)
-    return holds_words_of_others(key) and not by_agent
+    is_remark = not key or is_named(key, FieldKind.REMARK)
+    if is_remark and value.rule == REFUSAL and (is_said_by_agent(text) or not key):
+        return found.start >= MAX_AGENT_START and not is_said_by_agent(text)
+    if value.rule in (BANNER, NOT_READY) and found.start <= MAX_PLEASE and not is_work:
+        return False
+    return is_work or goal.is_about_texts_of_others
 
 
 def _is_valid(value: Value, nothing: list[Value], goal: Goal) -> bool:

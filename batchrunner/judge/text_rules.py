@@ -16,6 +16,7 @@ from batchrunner.judge.rules import (
     HTML,
     PLACEHOLDER,
     REFUSAL,
+    SCHEMA_ECHO,
     WALLS,
 )
 from batchrunner.judge.words import Words, listed, plain
@@ -29,19 +30,29 @@ MAX_PAIRED_LENGTH = 300
 #: Characters before the words of a wall in a sentence that is the page's own.
 MAX_BEFORE_WALL = 25
 MAX_SENTENCES = 6
+#: Longest text that is judged by the words before its first comma.
+MAX_SEGMENTED = 80
 
 _SITE = re.compile(r"\s[|–—·-]\s|\s::\s|\s»\s")
 _MAY_BE_JSON = re.compile(r"""(?:```+\w*\s*)?(?:\{\s*["']|\[\s*[{"\[])""")
 _HTML = re.compile(r"<(?:!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 _TEMPLATE = re.compile(
     r"<[a-z][^<>]{0,40}>|\[[^\]\[]{1,40}\]|\{+[^{}]{0,40}\}+|\$\{[^}]{1,40}\}|%[a-z_]{1,30}%|"
-    r"\W{0,3}x{2,9}(?:[.,:/-]x{1,9}){0,4}\W{0,3}|(?=.*(?:yy|dd))[ymdhs:/.,\sT-]{5,20}",
+    r"\W{0,3}x{2,9}(?:[.,:/-]x{1,9}){0,4}\W{0,3}|(?=.*(?:yy|dd))[ymdhs年月日년월일:/.,\sT-]{5,20}|"
+    r"[〇○◯●]{2,9}.{0,10}",
     re.IGNORECASE,
 )
 #: Signs that stand for nothing.
 _DASHES = re.compile(r"[-–—_.…/*?~|:\s]+")
+#: Addresses and numbers that stand for any.
+_SAMPLE = re.compile(
+    r"[^@\s]{1,40}@(?:example|test|domain|email|yourdomain|mustermann|company)\.[a-z]{2,4}|"
+    r"(?:\+?\d{1,3}[ -]?)?\(?0?123\)?[ -]?456[ -]?789\d?",
+    re.IGNORECASE,
+)
 _ZERO = re.compile(r"\D{0,4}0+(?:[.,:]0+)?\s?\D{0,4}")
-_SENTENCE_END = re.compile(r"[.!?:\n]+(?:\s|$)|[。！？]")
+_SENTENCE_END = re.compile(r"(?:[.!?…]+(?=\s|$)|[\n。！？])[\s.!?…]*")
+_SEGMENT_END = re.compile(r"[.!?…,;\n。！？，、]")
 _FIRST_WORD = re.compile(r"([^\W\d_]{1,10})(?:\s*[,.;:!–—、。，]|\s+-\s|$)")
 
 
@@ -81,19 +92,31 @@ def finding_in(text: str) -> TextFinding | None:
 @lru_cache(maxsize=1024)
 def _finding_in(text: str) -> TextFinding | None:
     words = plain(text)
-    if _DASHES.fullmatch(text) or _TEMPLATE.fullmatch(text):
+    if _TEMPLATE.fullmatch(text):
+        return TextFinding(SCHEMA_ECHO, is_title=True)
+    if _DASHES.fullmatch(text) or _SAMPLE.fullmatch(text):
         return TextFinding(PLACEHOLDER, absence=not words.strip(), is_title=True)
+    if "://" in text and " " not in text:
+        return None
     if (group := _whole().whole(words)) or (group := _titled(text)):
         return TextFinding(group.rule, group.certain, group.absence, True, weak=group.weak)
-    if begins_with_answer(text):
-        return None
+    return None if begins_with_answer(text) else _finding_in_words(text, words)
+
+
+def _finding_in_words(text: str, words: str) -> TextFinding | None:
+    """Say what a text is whose words are not all known."""
+    title = _begins_with_title(text)
+    if title and title.certain:
+        return TextFinding(title.rule, certain=True)
     found = [part for part in _parts_in(text, words) if not _follows_an_answer(part, words)]
-    if not found:
-        rule = _paired(words) if len(text) <= MAX_PAIRED_LENGTH else None
-        return TextFinding(rule, absence=rule == REFUSAL) if rule else None
-    certain = [part for part in found if part.certain and _is_said_by_the_page(text, words)]
-    first = min(certain or found, key=lambda part: (_ORDER.index(part.rule), not part.absence))
-    return first._replace(certain=bool(certain))
+    if found:
+        certain = [part for part in found if part.certain and _is_said_by_the_page(text, words)]
+        first = min(certain or found, key=lambda part: (_ORDER.index(part.rule), not part.absence))
+        return first._replace(certain=bool(certain))
+    if title:
+        return TextFinding(title.rule)
+    rule = _paired(words) if len(text) <= MAX_PAIRED_LENGTH else None
+    return TextFinding(rule, absence=rule == REFUSAL, start=len(words)) if rule else None
 
 
 def _is_said_by_the_page(text: str, words: str) -> bool:
@@ -129,6 +152,17 @@ def _titled(text: str) -> Group | None:
     for part in _SITE.split(text):
         if group := _whole().whole(plain(part)):
             return group if group.rule not in (PLACEHOLDER, EMPTY) else None
+    return None
+
+
+def _begins_with_title(text: str) -> Group | None:
+    """Return the group of a wall's or an error page's title that is the first sentence."""
+    text = text.strip("`~ \n")
+    for ends, is_certain in ((_SENTENCE_END, True), (_SEGMENT_END, False)):
+        group = _whole().whole(plain(ends.split(text, maxsplit=1)[0]))
+        if group and group.rule not in (PLACEHOLDER, EMPTY) and not group.weak:
+            is_short = is_certain or len(text) <= MAX_SEGMENTED
+            return group._replace(certain=group.certain and is_certain) if is_short else None
     return None
 
 

@@ -79,7 +79,9 @@ def breaches(failure: Failed | None) -> list[tuple[str, str, str]]:
         ({"name": "N/A", "price": "N/A"}, "placeholder"),
         ({"name": "None", "sku": "None"}, "placeholder"),
         ({"name": "", "price": 0}, "placeholder"),
-        ({"version": "<version>", "date": "YYYY-MM-DD"}, "placeholder"),
+        ({"version": "<version>", "date": "YYYY-MM-DD"}, "schema_echo"),
+        ({"name": "<name>", "price": "<price>", "in_stock": True}, "schema_echo"),
+        ({"email": "example@example.com", "phone": "123-456-7890"}, "placeholder"),
         ("I was unable to find the price on the page.", "refusal"),
         ({"price": None, "note": "The price is shown in the shop"}, "refusal"),
         ({"success": False, "name": "Lamp", "price": 12}, "reported"),
@@ -165,6 +167,12 @@ def test_a_word_for_nothing_in_error_reports_no_failure(nothing: Any) -> None:
 def test_a_field_that_the_goal_asks_for_is_data(goal: str, result: Any) -> None:
     assert verdict(result, goal) == ("good", "")
     assert verdict(result, "Get the price")[0] != "good"
+
+
+def test_an_error_that_the_goal_asks_to_copy_may_have_a_status() -> None:
+    copied = {"status": "failure", "error": {"code": 401, "message": "Unauthorized"}}
+    assert judgement(copied, goal="Copy the example error response").failure is None
+    assert judgement(copied, goal="Copy the example").failure is not None
 
 
 def test_a_status_that_the_goal_asks_for_was_not_seen_if_the_reason_says_so() -> None:
