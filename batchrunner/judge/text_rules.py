@@ -56,7 +56,7 @@ _SEGMENT_END = re.compile(r"[.!?…,;\n。！？，、]")
 _FIRST_WORD = re.compile(r"([^\W\d_]{1,10})(?:\s*[,.;:!–—、。，]|\s+-\s|$)")
 
 
-class Group(NamedTuple):
+class WordGroup(NamedTuple):
     """Words of one kind in the data file."""
 
     rule: str
@@ -145,7 +145,7 @@ def begins_with_answer(text: str) -> bool:
     return first is not None and first[1].casefold() in _answers()
 
 
-def _titled(text: str) -> Group | None:
+def _titled(text: str) -> WordGroup | None:
     """Return the group of a title that has a site's name after it or before it."""
     if len(text) > 100 or not _SITE.search(text):
         return None
@@ -155,7 +155,7 @@ def _titled(text: str) -> Group | None:
     return None
 
 
-def _begins_with_title(text: str) -> Group | None:
+def _begins_with_title(text: str) -> WordGroup | None:
     """Return the group of a wall's or an error page's title that is the first sentence."""
     text = text.strip("`~ \n")
     for ends, is_certain in ((_SENTENCE_END, True), (_SEGMENT_END, False)):
@@ -204,11 +204,11 @@ def mentions_wall(name: str) -> str | None:
 
 
 @cache
-def _groups() -> list[tuple[Group, dict[str, Any]]]:
+def _groups() -> list[tuple[WordGroup, dict[str, Any]]]:
     entries = listed("words.toml")["words"]
     return [
         (
-            Group(
+            WordGroup(
                 each["rule"],
                 each.get("certain", False),
                 each.get("absence", False),
@@ -221,7 +221,7 @@ def _groups() -> list[tuple[Group, dict[str, Any]]]:
 
 
 @cache
-def _whole() -> Words[Group]:
+def _whole() -> Words[WordGroup]:
     return Words(
         (group, word)
         for group, each in _groups()
@@ -231,7 +231,7 @@ def _whole() -> Words[Group]:
 
 
 @cache
-def _parts() -> Words[Group]:
+def _parts() -> Words[WordGroup]:
     return Words(
         (group, word)
         for group, each in _groups()
