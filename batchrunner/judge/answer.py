@@ -81,7 +81,7 @@ def wrapper_of(value: Any, named: frozenset[str] = frozenset()) -> str | None:
     return name if name not in named and name.lower() in WRAPPERS else None
 
 
-def is_blank(text: str) -> bool:
+def holds_no_text(text: str) -> bool:
     """Say whether a text holds nothing, or a fenced block that holds nothing."""
     text = text.strip()
     return not text or _EMPTY_FENCE.fullmatch(text) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from batchrunner.judge.answer import WRAPPERS, is_blank
+from batchrunner.judge.answer import WRAPPERS, holds_no_text
 from batchrunner.judge.text_rules import is_about_a_wall
 from batchrunner.judge.value_kinds import says_nothing
 from batchrunner.model import Failed, FailureCategory
@@ -40,7 +40,7 @@ def is_nothing_at_all(value: Any, named: frozenset[str] = frozenset()) -> bool:
         ((name, value),) = value.items()
         if name in named or name.lower() not in WRAPPERS:
             return False
-    return value is None or (isinstance(value, str) and is_blank(value))
+    return value is None or (isinstance(value, str) and holds_no_text(value))
 
 
 def reported_failure(value: dict[str, Any]) -> Failed:
