@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from time import thread_time
 from typing import Any
 
 from batchrunner.grounding.found import Grounded, Grounding, Status
@@ -14,6 +15,8 @@ from batchrunner.judge.answer import Answer, read_answer, wrapper_of
 
 #: Values that are checked; results may have any number.
 MAX_VALUES = 500
+#: Seconds of a processor after which the values that are left are not checked.
+MAX_SECONDS = 10.0
 
 
 def ground(
@@ -36,20 +39,34 @@ def ground(
     index = index_pages(pages)
     if index.is_empty:
         return Grounding(problem="no page holds text" if pages else "no page was captured")
-    searcher = Searcher(index, answer.value, url, named)
     values = leaves(answer.value)
-    found = [(leaf, searcher.search(leaf)) for leaf in islice(values, MAX_VALUES)]
+    check = _Check(Searcher(index, answer.value, url, named), thread_time() + MAX_SECONDS)
+    found = [(leaf, check.search(leaf)) for leaf in islice(values, MAX_VALUES)]
     by_path = {
-        answer.path_of(leaf.path): _explained(searcher, leaf, each) for leaf, each in found if each
+        answer.path_of(leaf.path): final
+        for leaf, each in found
+        if each and (final := check.explained(leaf, each))
     }
     return Grounding(by_path=by_path, unchecked=len(found) - len(by_path) + sum(1 for _ in values))
 
 
-def _explained(searcher: Searcher, leaf: Leaf, found: Grounded) -> Grounded:
-    """Return what was found; an absent number that follows from other values is derived."""
-    if found.status is Status.ABSENT:
-        return searcher.explain(leaf) or found
-    return found
+class _Check:
+    """A search that ends in bounded time: values that are left then are not checked."""
+
+    def __init__(self, searcher: Searcher, latest: float) -> None:
+        self._searcher, self._latest = searcher, latest
+
+    def search(self, leaf: Leaf) -> Grounded | None:
+        """Return what was found of a value; None if it was not checked."""
+        return self._searcher.search(leaf) if thread_time() < self._latest else None
+
+    def explained(self, leaf: Leaf, found: Grounded) -> Grounded | None:
+        """Return what was found; an absent number that follows from other values is derived."""
+        if found.status is not Status.ABSENT:
+            return found
+        if thread_time() >= self._latest:
+            return None
+        return self._searcher.explain(leaf) or found
 
 
 def _answer_of(value: Any, named: frozenset[str]) -> Answer:
