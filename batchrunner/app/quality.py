@@ -14,8 +14,8 @@ from batchrunner.model.hosts import host_of
 from batchrunner.model.quality import Quality, QualityReason, QualityWord
 from batchrunner.model.row_choice import ALL_FINAL
 from batchrunner.quality.compare import RowToLookAt, evidence_of, quality_by, rows_to_look_at
+from batchrunner.quality.figures import FieldFigures, HostFigures, field_figures, host_figures
 from batchrunner.quality.profile import Profile, ProfileRow
-from batchrunner.quality.tables import FieldFigures, HostFigures, field_figures, host_figures
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.export_rows import shown_jobs
 from batchrunner.store.quality import last_good_edition, record_quality

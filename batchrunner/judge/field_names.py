@@ -1,4 +1,4 @@
-"""What the names of fields say about their values, by the names in the data file."""
+"""What the name of a field says about its value; the names are listed in `goal_words.toml`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from batchrunner.judge.words import Words, listed, plain
 
 
 class FieldKind(StrEnum):
-    """A kind of fields, as the data file names it."""
+    """A kind of field: a key of `keys` in the data file."""
 
     METADATA = "metadata"  #: about the answer, not part of it
     OUTCOME = "outcome"  #: whether it worked

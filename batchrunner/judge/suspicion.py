@@ -1,4 +1,4 @@
-"""What looks wrong about a result as a whole, read with the goal that it was asked for."""
+"""What looks wrong about a result as a whole, given the goal of its job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrunner.judge.field_names import FieldKind, is_named
-from batchrunner.judge.goal import Goal, holds_words_of_others
+from batchrunner.judge.goal import Goal, holds_quoted_text
 from batchrunner.judge.result_values import Leaf
 from batchrunner.judge.rules import (
     BANNER,
@@ -60,8 +60,8 @@ def suspicion_about(value: Any, goal: Goal, off: frozenset[str]) -> Suspicion | 
     if seen.has_answer and not seen.odd:
         return None
     if seen.has_answer:
-        return _of_odd_values(seen, goal, off)
-    return _of_all_values(seen, goal, off)
+        return _beside_answers(seen, goal, off)
+    return _without_answers(seen, goal, off)
 
 
 def _copy_of_goal(seen: SortedValues, goal: Goal) -> Value | None:
@@ -72,16 +72,18 @@ def _copy_of_goal(seen: SortedValues, goal: Goal) -> Value | None:
     return value_found(leaf, GOAL_COPY) if goal.is_copied_in(leaf.value) else None
 
 
-def _of_odd_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspicion | None:
+def _beside_answers(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspicion | None:
     odd = [
         each
         for each in seen.odd
-        if each.rule not in off and not _is_asked_for(each, goal) and not _is_works(each, goal)
+        if each.rule not in off
+        and not _is_asked_for(each, goal)
+        and not _is_quoted_text(each, goal)
     ]
     return Suspicion(_worst_first(odd)) if odd else None
 
 
-def _of_all_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspicion | None:
+def _without_answers(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspicion | None:
     found = seen.of(Kind.FOUND)
     asked = [each for each in found if _is_asked_for(each, goal)]
     # What stands beside a status that the goal asks for may say that it was not seen.
@@ -92,9 +94,9 @@ def _of_all_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspi
     requested = [each for each in (*seen.of(Kind.ASIDE), *remarks) if _is_requested(each, goal)]
     if requested and not found and len(nothing) <= len(requested):
         return None
-    if _are_works(found, nothing, goal):
+    if _are_quoted_text(found, nothing, goal):
         return None
-    if len(found) == 1 and not nothing and _may_be_all(found[0]):
+    if len(found) == 1 and not nothing and _may_stand_alone(found[0]):
         return None
     found = [each for each in found if each.rule not in off and not _is_valid(each, nothing, goal)]
     if not found and remarks and all(each.leaf.value is not None for each in nothing):
@@ -107,8 +109,8 @@ def _of_all_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspi
     return Suspicion(_worst_first(found), is_wall=_is_wall(seen, found, goal))
 
 
-def _may_be_all(value: Value) -> bool:
-    """Say whether words are an answer where they are the only value."""
+def _may_stand_alone(value: Value) -> bool:
+    """Say whether words may be the answer if they are the only value."""
     if value.found is None or not value.found.weak:
         return False
     is_remark = not value.leaf.key or is_named(value.leaf.key, FieldKind.REMARK)
@@ -149,7 +151,7 @@ def _is_wall(seen: SortedValues, found: list[Value], goal: Goal) -> bool:
         return False
     if not seen.of(Kind.NOTHING) and not all(_is_page_text(each.leaf) for each in found):
         return False
-    alone = goal.is_about_texts_of_others and not seen.of(Kind.NOTHING)
+    alone = goal.asks_for_quoted_text and not seen.of(Kind.NOTHING)
     return all(
         wall.certain and not (alone and (wall.is_title or wall.start > MAX_PLEASE))
         for wall in (each.found for each in found)
@@ -183,28 +185,28 @@ def _is_requested(value: Value, goal: Goal) -> bool:
     return goal.requests(value.leaf.key) and not is_nothing(value.leaf.value)
 
 
-def _are_works(found: list[Value], nothing: list[Value], goal: Goal) -> bool:
-    """Say whether all that rules find may be the words of others that the goal asks for."""
+def _are_quoted_text(found: list[Value], nothing: list[Value], goal: Goal) -> bool:
+    """Say whether everything that rules find may be text of others that the goal asks for."""
     is_alone = not nothing or goal.allows_nothing_in(each.leaf.key for each in nothing)
-    return bool(found) and is_alone and all(_is_works(each, goal) for each in found)
+    return bool(found) and is_alone and all(_is_quoted_text(each, goal) for each in found)
 
 
-def _is_works(value: Value, goal: Goal) -> bool:
-    """Say whether what a rule finds may be the words of others, as in a review or a headline."""
+def _is_quoted_text(value: Value, goal: Goal) -> bool:
+    """Say whether what a rule finds may be text that others wrote: a review or a headline."""
     found, key, text = value.found, value.leaf.key, value.leaf.value
     if found is None or not isinstance(text, str) or value.rule not in _SPEECH:
         return False
-    is_work = holds_words_of_others(key)
+    is_quote_field = holds_quoted_text(key)
     if found.is_title:
-        return goal.is_about_texts_of_others and bool(key) and not _is_page_text(value.leaf)
+        return goal.asks_for_quoted_text and bool(key) and not _is_page_text(value.leaf)
     if found.certain and found.start <= MAX_PLEASE:
         return False
     is_remark = not key or is_named(key, FieldKind.REMARK)
     if is_remark and value.rule == REFUSAL and (is_said_by_agent(text) or not key):
         return found.start >= MAX_AGENT_START and not is_said_by_agent(text)
-    if value.rule in (BANNER, NOT_READY) and found.start <= MAX_PLEASE and not is_work:
+    if value.rule in (BANNER, NOT_READY) and found.start <= MAX_PLEASE and not is_quote_field:
         return False
-    return is_work or goal.is_about_texts_of_others
+    return is_quote_field or goal.asks_for_quoted_text
 
 
 def _is_valid(value: Value, nothing: list[Value], goal: Goal) -> bool:

@@ -169,6 +169,12 @@ def test_a_field_that_the_goal_asks_for_is_data(goal: str, result: Any) -> None:
     assert verdict(result, "Get the price")[0] != "good"
 
 
+def test_an_error_that_the_goal_asks_to_copy_may_have_a_status() -> None:
+    copied = {"status": "failure", "error": {"code": 401, "message": "Unauthorized"}}
+    assert judgement(copied, goal="Copy the example error response").failure is None
+    assert judgement(copied, goal="Copy the example").failure is not None
+
+
 def test_a_status_that_the_goal_asks_for_was_not_seen_if_the_reason_says_so() -> None:
     goal = "Get the status of my order"
     assert verdict({"status": "failure", "reason": "Courier lost the parcel"}, goal) == ("good", "")

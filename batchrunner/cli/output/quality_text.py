@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from batchrunner.app.quality import QualityCheck, QualityReport
 from batchrunner.cli.output.batch_text import db_given
 from batchrunner.model import Batch
-from batchrunner.quality.tables import FieldFigures
+from batchrunner.quality.figures import FieldFigures
 from batchrunner.text.format import counted
 from batchrunner.text.terminal import shorten, term_safe
 
