@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
-from time import thread_time
 from typing import Any
 
 from batchrunner.grounding.found import Grounded, Grounding, Status
@@ -15,8 +14,6 @@ from batchrunner.judge.answer import Answer, read_answer, wrapper_of
 
 #: Values that are checked; results may have any number.
 MAX_VALUES = 500
-#: Seconds of a processor after which the values that are left are not checked.
-MAX_SECONDS = 10.0
 
 
 def ground(
@@ -25,13 +22,15 @@ def ground(
     *,
     url: str | None = None,
     named: frozenset[str] = frozenset(),
+    is_late: Callable[[], bool] = lambda: False,
 ) -> Grounding:
     """
     Search pages for each value of a result; never raises, whatever they hold.
 
     *result* is what a run answered, as text or parsed. *pages* are the HTML of the pages that the
     agent saw, as text or bytes; *url* is the address of the first, which makes its links whole.
-    *named* are the top-level fields that the job's schema or `expect` names.
+    *named* are the top-level fields that the job's schema or `expect` names. Values that are left
+    when *is_late* says so are not checked.
     """
     answer = read_answer(result, named) if isinstance(result, str) else _answer_of(result, named)
     if answer.set_aside:
@@ -40,7 +39,7 @@ def ground(
     if index.is_empty:
         return Grounding(problem="no page holds text" if pages else "no page was captured")
     values = leaves(answer.value)
-    check = _Check(Searcher(index, answer.value, url, named), thread_time() + MAX_SECONDS)
+    check = _Check(Searcher(index, answer.value, url, named), is_late)
     found = [(leaf, check.search(leaf)) for leaf in islice(values, MAX_VALUES)]
     by_path = {
         answer.path_of(leaf.path): final
@@ -51,20 +50,20 @@ def ground(
 
 
 class _Check:
-    """A search that ends in bounded time: values that are left then are not checked."""
+    """A search that can end early: values that are left then are not checked."""
 
-    def __init__(self, searcher: Searcher, latest: float) -> None:
-        self._searcher, self._latest = searcher, latest
+    def __init__(self, searcher: Searcher, is_late: Callable[[], bool]) -> None:
+        self._searcher, self._is_late = searcher, is_late
 
     def search(self, leaf: Leaf) -> Grounded | None:
         """Return what was found of a value; None if it was not checked."""
-        return self._searcher.search(leaf) if thread_time() < self._latest else None
+        return None if self._is_late() else self._searcher.search(leaf)
 
     def explained(self, leaf: Leaf, found: Grounded) -> Grounded | None:
         """Return what was found; an absent number that follows from other values is derived."""
         if found.status is not Status.ABSENT:
             return found
-        if thread_time() >= self._latest:
+        if self._is_late():
             return None
         return self._searcher.explain(leaf) or found
 
