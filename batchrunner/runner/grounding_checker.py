@@ -107,7 +107,7 @@ class GroundingChecker:
             failed = download_failure(error) if isinstance(error, RequestFailed) else error
             if not self._is_final(task, failed):
                 return
-            found = Grounding(problem=f"its pages could not be read: {failed.message}")
+            found = Grounding(problem=f"a page of the run could not be read: {failed.message}")
         else:
             found = await self._ground(task, pages)
         await self._call_store(
