@@ -21,6 +21,7 @@ from batchrunner.store.export_rows import shown_jobs
 from batchrunner.store.quality import last_good_edition, record_quality
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
+from batchrunner.text.format import exact_percent, percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +134,8 @@ def check_ended(
     nothing was run and nothing is demanded.
     """
     came_to_end = ended.reason in (ExitReason.FINISHED, ExitReason.PART_DONE)
-    nothing_run = ended.newest_result_at is not None
     demanded = batch.settings.quality.given or fail_under is not None
-    if not came_to_end or (nothing_run and not demanded):
+    if not came_to_end or (ended.nothing_run and not demanded):
         return None
     report = batch_quality(store, batch)
     if report.complete:
@@ -152,15 +152,11 @@ def check_ended(
 def _under(report: QualityReport, fail_under: Decimal | None) -> str | None:
     if fail_under is None or not report.total or report.good >= fail_under * report.total:
         return None
-    share = Decimal(report.good) / report.total
+    share, asked = percent(report.good / report.total), exact_percent(fail_under)
     return (
         f"{report.good:,} of {report.total:,} jobs were delivered and are good "
-        f"({_percent(share)}), and --fail-under asks for {_percent(fail_under)}"
+        f"({share}), and --fail-under asks for {asked}"
     )
-
-
-def _percent(share: Decimal) -> str:
-    return f"{float(share) * 100:.4g}%"
 
 
 # ---- as JSON ----

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
@@ -362,17 +363,27 @@ def test_each_bound_that_is_violated_makes_a_batch_bad() -> None:
     ]
     written = {
         "rows": {"rows": 4},
-        "coverage": {"coverage": {"price": 0.9}},
+        "coverage": {"coverage": {"price": Decimal("0.9")}},
         "unique": {"unique": ("sku",)},
-        "duplicates": {"duplicates": 0.3},
+        "duplicates": {"duplicates": Decimal("0.3")},
     }
     for kind, values in written.items():
         bounds = QualityBounds(**values, given=True)
         found = compare(Profile(bounds.unique).add_all(rows), None, bounds)
         assert [(each.kind, each.bound) for each in found.reasons] == [(kind, True)]
         assert found.verdict is BAD
-    kept = QualityBounds(rows=3, coverage={"price": 0.6}, duplicates=0.5)
+    kept = QualityBounds(rows=3, coverage={"price": Decimal("0.6")}, duplicates=Decimal("0.5"))
     assert compare(Profile().add_all(rows), None, kept).verdict is GOOD
+
+
+def test_a_bound_that_is_missed_by_one_row_is_not_said_to_be_met() -> None:
+    rows = [
+        ProfileRow(str(n), f"https://a.example/{n}", "a.example", "succeeded", "good", None, text)
+        for n, text in enumerate(['{"sku": ""}', *(f'{{"sku": "x{n}"}}' for n in range(9_999))])
+    ]
+    bounds = QualityBounds(coverage={"sku": Decimal(1)}, given=True)
+    (reason,) = compare(Profile().add_all(rows), None, bounds).reasons
+    assert "in 9,999 of 10,000 rows (99.9%); `coverage` asks for 100%" in reason.text
 
 
 def test_drift_can_be_switched_off_and_its_tolerance_moved() -> None:
