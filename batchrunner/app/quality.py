@@ -15,13 +15,14 @@ from batchrunner.model.hosts import host_of
 from batchrunner.model.quality import Quality, QualityReason, QualityWord
 from batchrunner.model.row_choice import ALL_FINAL
 from batchrunner.quality.compare import RowToLookAt, evidence_of, quality_by, rows_to_look_at
+from batchrunner.quality.figures import FieldFigures, HostFigures, field_figures, host_figures
 from batchrunner.quality.profile import Profile, ProfileRow
-from batchrunner.quality.tables import FieldFigures, HostFigures, field_figures, host_figures
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.export_rows import shown_jobs
 from batchrunner.store.quality import last_good_edition, record_quality
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
+from batchrunner.text.format import exact_percent, percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +137,8 @@ def check_ended(
     nothing was run and nothing is demanded.
     """
     came_to_end = ended.reason in (ExitReason.FINISHED, ExitReason.PART_DONE)
-    nothing_run = ended.newest_result_at is not None
     demanded = batch.settings.quality.given or fail_under is not None
-    if not came_to_end or (nothing_run and not demanded):
+    if not came_to_end or (ended.nothing_run and not demanded):
         return None
     report = batch_quality(store, batch)
     if report.complete:
@@ -155,15 +155,11 @@ def check_ended(
 def _under(report: QualityReport, fail_under: Decimal | None) -> str | None:
     if fail_under is None or not report.total or report.good >= fail_under * report.total:
         return None
-    share = Decimal(report.good) / report.total
+    share, asked = percent(report.good / report.total), exact_percent(fail_under)
     return (
         f"{report.good:,} of {report.total:,} jobs were delivered and are good "
-        f"({_percent(share)}), and --fail-under asks for {_percent(fail_under)}"
+        f"({share}), and --fail-under asks for {asked}"
     )
-
-
-def _percent(share: Decimal) -> str:
-    return f"{float(share) * 100:.4g}%"
 
 
 # ---- as JSON ----

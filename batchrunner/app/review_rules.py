@@ -23,7 +23,7 @@ from batchrunner.judge.learned_rules import (
     rule_of_rejection,
 )
 from batchrunner.model import Batch, Finding, StoredResult
-from batchrunner.model.reviews import Review, ReviewWord
+from batchrunner.model.reviews import Review, ReviewDecision
 from batchrunner.store.judgements import results_of_jobs
 from batchrunner.store.reviews import expects_and_goals, review_details, reviewed_jobs
 from batchrunner.store.store import Store
@@ -66,12 +66,12 @@ def learned_rules(store: Store, batch: Batch) -> LearnedRules:
     """Return what a job file should say, by all that a person said of a batch's results."""
     ids = store.read(reviewed_jobs, batch.id)
     learning = _Learning()
-    for word in (ReviewWord.REJECTED, ReviewWord.ACCEPTED):
+    for decision in (ReviewDecision.REJECTED, ReviewDecision.ACCEPTED):
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             found = store.read(review_details, some)
             said = {id: each.review for id, each in found.items() if each.review}
-            chosen = [id for id in some if id in said and said[id].word is word]
+            chosen = [id for id in some if id in said and said[id].decision is decision]
             for result in results_of_jobs(store, chosen):
                 learning.add(result, said[result.job_id])
     expects, goals_differ = store.read(expects_and_goals, batch.id)
@@ -92,7 +92,7 @@ class _Learning:
         """Take a review into account: all rejections first."""
         answer = read_answer(result.result)
         findings = [_in_answer(each, answer) for each in review.findings]
-        if review.word is ReviewWord.REJECTED:
+        if review.decision is ReviewDecision.REJECTED:
             self.rejected += 1
             for each in findings:
                 self._rejected_by.setdefault(each.rule, result.key)

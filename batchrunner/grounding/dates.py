@@ -105,6 +105,8 @@ def _beside_name(
     if not (before or first or last):
         return
     span = (before.start() if before else name.start(), after.end() if after else name.end())
+    if first and last and len(last) == 4:
+        before = None  # `Feb 12 - Apr 26, 2027`: it belongs to the month before
     day = before[1] if before else first
     year = last or (first if before else None)
     for month in months:

@@ -11,9 +11,9 @@ SEAM = "\x01"
 _INVISIBLE = re.compile(
     "[\x00\xad\u0640\u064b-\u0652\u0591-\u05c7\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
 )
-_SPACES = re.compile(r"[^\S\n]+")
-_LINES = re.compile(r"[ \x01]*\n[\s\x01]*")
-_SEAMS = re.compile(rf"(?: *{SEAM}+ +| +{SEAM}+ *)+|{SEAM}{{2,}}")
+_BLANKS = re.compile(rf"(?:{SEAM}|[^\S\n ]| (?=[^\S\n]|{SEAM}))(?:[^\S\n]|{SEAM})*+")
+_LINES = re.compile(r"\n[\s\x01]+")
+_ANY_FRACTION = re.compile("[¼-¾⅐-⅞]")
 _FRACTION = re.compile(r"(\d?)\s?([¼-¾⅐-⅞])")
 #: Letters that stand for several.
 _LONGER = {
@@ -73,17 +73,21 @@ def readable(text: str) -> str:
     if text.isascii() and text.isprintable() and "  " not in text:
         return text
     if not text.isascii():
-        text = _FRACTION.sub(lambda found: (found[1] or "0") + _FRACTIONS[found[2]], text)
+        if _ANY_FRACTION.search(text):
+            text = _FRACTION.sub(lambda found: (found[1] or "0") + _FRACTIONS[found[2]], text)
         text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
         text = _LONGER_PATTERN.sub(lambda found: _LONGER[found[0]], text).translate(_DIGITS)
     elif "\0" in text:
         text = text.replace("\0", "")
-    text = _SEAMS.sub(_seam, _SPACES.sub(" ", text))
-    return _LINES.sub("\n", text) if "\n" in text else text
+    text = _BLANKS.sub(_blank, text)
+    if "\n" not in text:
+        return text
+    text = text.replace(" \n", "\n").replace(f"{SEAM}\n", "\n")
+    return _LINES.sub("\n", text)
 
 
-def _seam(found: re.Match[str]) -> str:
-    return " " if " " in found[0] else SEAM
+def _blank(found: re.Match[str]) -> str:
+    return " " if found[0].strip(SEAM) else SEAM
 
 
 def folded(text: str) -> str:

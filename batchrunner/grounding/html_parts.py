@@ -32,13 +32,13 @@ _BREAK_IN_WORD = re.compile(r"<wbr\s*+/?>", re.IGNORECASE)
 _TAG = re.compile(rf"<(?:/?[a-z]{_INSIDE}>?|[!?/][^>]*+>?)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([^\s=>"'/]++)\s*+=\s*+("[^"]*+|'[^']*+|[^\s>"']++)""")
 _OPEN_TAG = re.compile(rf"<[a-z][^\s/>]*+{_INSIDE}", re.IGNORECASE)
-_SHOWN = re.compile(
-    r"""(?<=[\s"'])(alt|title|content|value|datetime|placeholder|label|summary|aria-label|data|cite"""
-    r"""|data-[\w-]++|href|src|action|poster|srcset)\s*+=\s*+("[^"]*+|'[^']*+|[^\s>"']++)""",
-    re.IGNORECASE,
-)
+_ANY_ATTRIBUTE = re.compile(r"""[\s"']([A-Za-z][\w-]*+)\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s>"']++)""")
 _ADDRESSES = frozenset(
     {"href", "src", "action", "poster", "data-src", "data-href", "data-url", "srcset"}
+)
+_SHOWN = frozenset(
+    {"alt", "title", "content", "value", "datetime", "placeholder", "label", "summary"}
+    | {"aria-label", "data", "cite"}
 )
 _VALUES = ("content", "value", "datetime")
 #: Attributes that say what the value of an element is.
@@ -111,8 +111,10 @@ def _add_attributes(parts: PageParts, markup: str) -> None:
         named = dict(attributes_of(inside))
         key = next((named[each] for each in _KEYS if each in named), "")
         parts.attributes.extend((key, named[each]) for each in _VALUES if named.get(each))
-    for name, value in dict.fromkeys(_SHOWN.findall(markup)):
-        _add_attribute(parts, name.lower(), _plain(value))
+    for written, value in dict.fromkeys(_ANY_ATTRIBUTE.findall(markup)):
+        name = written.lower()
+        if name in _SHOWN or name in _ADDRESSES or name.startswith("data-"):
+            _add_attribute(parts, name, _plain(value))
 
 
 def _add_attribute(parts: PageParts, name: str, value: str) -> None:
@@ -127,7 +129,7 @@ def _add_attribute(parts: PageParts, name: str, value: str) -> None:
 
 
 def _plain(value: str) -> str:
-    inner = value[1:] if value[0] in "\"'" else value
+    inner = value[1:].removesuffix(value[0]) if value[0] in "\"'" else value
     return unescape(inner) if "&" in inner else inner
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import NamedTuple
 
 from batchrunner.grounding.folding import SEAM, folded, is_unspaced
@@ -70,12 +71,8 @@ def numbers_in(text: str) -> Iterator[NumberAt]:
         before = text[start - 1] if start else " "
         if before.isalpha() and not _may_touch(text, start):
             continue
-        digits = run[0]
-        if digits.isdigit():
-            values: Iterator[NumberAt] = iter((NumberAt(canonical(digits), start, end),))
-        else:
-            values = _readings(digits, start)
-        for each in values:
+        for value, left, right in _readings_of(run[0]):
+            each = NumberAt(value, start + left, start + right)
             yield each
             if each.end == end and (
                 text[end : end + 1].isalpha() or text[end + 1 : end + 2].isalpha()
@@ -85,7 +82,7 @@ def numbers_in(text: str) -> Iterator[NumberAt]:
 
 
 def _rare_forms(text: str) -> Iterator[NumberAt]:
-    for found in _PART_OF.finditer(text):
+    for found in _PART_OF.finditer(text) if "/" in text else ():
         part = Decimal(found[2]) / Decimal(found[3]) + int(found[1] or 0)
         yield NumberAt(canonical(f"{part:.4f}"), *found.span())
     for span in _SHARED_SCALE.finditer(text):
@@ -110,6 +107,14 @@ def _may_touch(text: str, start: int) -> bool:
     return letters is not None and (
         letters[0].rstrip(".").lower() in CURRENCIES_OF or letters[0] == "x"
     )
+
+
+@lru_cache(maxsize=4096)
+def _readings_of(run: str) -> tuple[NumberAt, ...]:
+    """Return what a run of digits may mean, with places that count from its start."""
+    if run.isdigit():
+        return (NumberAt(canonical(run), 0, len(run)),)
+    return tuple(_readings(run, 0))
 
 
 def _readings(run: str, start: int) -> Iterator[NumberAt]:

@@ -15,7 +15,6 @@ from batchrunner.judge.field_paths import first_field
 from batchrunner.judge.goal import Goal, goal_of
 from batchrunner.judge.reported_failure import (
     failing_field,
-    has_answer_beside,
     is_nothing_at_all,
     reported_failure,
 )
@@ -65,7 +64,7 @@ def judge_result(
     value = answer.value if answer else None
     answer = answer or Answer(None)
     return (
-        _nothing_at_all(value, expectations, goal)
+        _nothing_at_all(value, result, expectations, goal)
         or _reported(answer, expectations, goal)
         or _judged(answer, expectations, goal, schema_errors)
     )
@@ -103,14 +102,17 @@ def _too_large(result: str, expectations: Expectations) -> Judgement:
 # ---- what is certain ----
 
 
-def _nothing_at_all(value: Any, expectations: Expectations, goal: Goal) -> Judgement | None:
+def _nothing_at_all(
+    value: Any, result: str | None, expectations: Expectations, goal: Goal
+) -> Judgement | None:
     """Judge a result that is null or blank."""
     if EMPTY in expectations.allow or not is_nothing_at_all(value, goal.fields):
         return None
     if goal.allows_null:
         return _GOOD
     findings = [Finding(rule=EMPTY, path=".", seen=shown(value))]
-    if goal.says_what_if_nothing:
+    is_word = result is not None and result.strip() == '"null"'
+    if goal.says_what_if_nothing or is_word:
         return _suspect(findings, expectations)
     message = "The run completed without a result"
     return _bad(Failed(category=FailureCategory.GOAL_FAILURE, message=message), findings)
@@ -119,14 +121,14 @@ def _nothing_at_all(value: Any, expectations: Expectations, goal: Goal) -> Judge
 def _reported(answer: Answer, expectations: Expectations, goal: Goal) -> Judgement | None:
     """Judge a result that reports a failure as the API documents it."""
     field = failing_field(answer.value)
-    if field is None or REPORTED in expectations.allow or goal.requests(field):
+    if field is None or REPORTED in expectations.allow:
+        return None
+    # An error that the goal asks to copy may have a status, too.
+    if goal.requests(field) or goal_of(expectations.goal).requests("error"):
         return None
     key = next((key for key in ("reason", "error") if answer.value.get(key)), field)
     finding = Finding(rule=REPORTED, path=answer.path_of(key), seen=shown(answer.value.get(key)))
-    # What stands beside an answer may be about a part of it, or a part of it; unless it has a
-    # reason. And what the goal speaks of may be data.
-    is_partial = not answer.value.get("reason") and has_answer_beside(answer.value)
-    if goal.mentions(field) or is_partial:
+    if goal.mentions(field):  # it may be data
         return _suspect([finding], expectations)
     return _bad(reported_failure(answer.value), [finding])
 

@@ -16,6 +16,7 @@ from batchrunner.judge.rules import (
     HTML,
     PLACEHOLDER,
     REFUSAL,
+    SCHEMA_ECHO,
     WALLS,
 )
 from batchrunner.judge.words import Words, listed, plain
@@ -29,23 +30,33 @@ MAX_PAIRED_LENGTH = 300
 #: Characters before the words of a wall in a sentence that is the page's own.
 MAX_BEFORE_WALL = 25
 MAX_SENTENCES = 6
+#: Longest text that is judged by the words before its first comma.
+MAX_SEGMENTED = 80
 
 _SITE = re.compile(r"\s[|–—·-]\s|\s::\s|\s»\s")
 _MAY_BE_JSON = re.compile(r"""(?:```+\w*\s*)?(?:\{\s*["']|\[\s*[{"\[])""")
 _HTML = re.compile(r"<(?:!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 _TEMPLATE = re.compile(
     r"<[a-z][^<>]{0,40}>|\[[^\]\[]{1,40}\]|\{+[^{}]{0,40}\}+|\$\{[^}]{1,40}\}|%[a-z_]{1,30}%|"
-    r"\W{0,3}x{2,9}(?:[.,:/-]x{1,9}){0,4}\W{0,3}|(?=.*(?:yy|dd))[ymdhs:/.,\sT-]{5,20}",
+    r"\W{0,3}x{2,9}(?:[.,:/-]x{1,9}){0,4}\W{0,3}|(?=.*(?:yy|dd))[ymdhs年月日년월일:/.,\sT-]{5,20}|"
+    r"[〇○◯●]{2,9}.{0,10}",
     re.IGNORECASE,
 )
 #: Signs that stand for nothing.
 _DASHES = re.compile(r"[-–—_.…/*?~|:\s]+")
+#: Addresses and numbers that stand for any.
+_SAMPLE = re.compile(
+    r"[^@\s]{1,40}@(?:example|test|domain|email|yourdomain|mustermann|company)\.[a-z]{2,4}|"
+    r"(?:\+?\d{1,3}[ -]?)?\(?0?123\)?[ -]?456[ -]?789\d?",
+    re.IGNORECASE,
+)
 _ZERO = re.compile(r"\D{0,4}0+(?:[.,:]0+)?\s?\D{0,4}")
-_SENTENCE_END = re.compile(r"[.!?:\n]+(?:\s|$)|[。！？]")
+_SENTENCE_END = re.compile(r"(?:[.!?…]+(?=\s|$)|[\n。！？])[\s.!?…]*")
+_SEGMENT_END = re.compile(r"[.!?…,;\n。！？，、]")
 _FIRST_WORD = re.compile(r"([^\W\d_]{1,10})(?:\s*[,.;:!–—、。，]|\s+-\s|$)")
 
 
-class Group(NamedTuple):
+class WordGroup(NamedTuple):
     """Words of one kind in the data file."""
 
     rule: str
@@ -81,23 +92,35 @@ def finding_in(text: str) -> TextFinding | None:
 @lru_cache(maxsize=1024)
 def _finding_in(text: str) -> TextFinding | None:
     words = plain(text)
-    if _DASHES.fullmatch(text) or _TEMPLATE.fullmatch(text):
+    if _TEMPLATE.fullmatch(text):
+        return TextFinding(SCHEMA_ECHO, is_title=True)
+    if _DASHES.fullmatch(text) or _SAMPLE.fullmatch(text):
         return TextFinding(PLACEHOLDER, absence=not words.strip(), is_title=True)
+    if "://" in text and " " not in text:
+        return None
     if (group := _whole().whole(words)) or (group := _titled(text)):
         return TextFinding(group.rule, group.certain, group.absence, True, weak=group.weak)
-    if begins_with_answer(text):
-        return None
+    return None if begins_with_answer(text) else _finding_in_words(text, words)
+
+
+def _finding_in_words(text: str, words: str) -> TextFinding | None:
+    """Say what a text is by the listed words inside it."""
+    title = _begins_with_title(text)
+    if title and title.certain:
+        return TextFinding(title.rule, certain=True)
     found = [part for part in _parts_in(text, words) if not _follows_an_answer(part, words)]
-    if not found:
-        rule = _paired(words) if len(text) <= MAX_PAIRED_LENGTH else None
-        return TextFinding(rule, absence=rule == REFUSAL) if rule else None
-    certain = [part for part in found if part.certain and _is_said_by_the_page(text, words)]
-    first = min(certain or found, key=lambda part: (_ORDER.index(part.rule), not part.absence))
-    return first._replace(certain=bool(certain))
+    if found:
+        certain = [part for part in found if part.certain and _is_said_by_the_page(text, words)]
+        first = min(certain or found, key=lambda part: (_ORDER.index(part.rule), not part.absence))
+        return first._replace(certain=bool(certain))
+    if title:
+        return TextFinding(title.rule)
+    rule = _paired(words) if len(text) <= MAX_PAIRED_LENGTH else None
+    return TextFinding(rule, absence=rule == REFUSAL, start=len(words)) if rule else None
 
 
 def _is_said_by_the_page(text: str, words: str) -> bool:
-    """Say whether a sentence begins with the words of a wall, and no agent tells of it."""
+    """Say whether a sentence begins with a wall's own words, and the text is no agent's report."""
     return words not in _agent() and any(
         match.kind.certain and match.start <= MAX_BEFORE_WALL
         for sentence in islice(_SENTENCE_END.split(text), MAX_SENTENCES)
@@ -108,7 +131,7 @@ def _is_said_by_the_page(text: str, words: str) -> bool:
 def _paired(words: str) -> str | None:
     """Return the rule of a pair of lists with words of both in a text."""
     for rule, one, other in _pairs():
-        # What an agent tells of its steps is an answer if there is a number in it.
+        # An agent's report of its steps is an answer if there is a number in it.
         if rule == EMPTY and any(sign.isdigit() for sign in words):
             continue
         if words in one and words in other:
@@ -122,13 +145,24 @@ def begins_with_answer(text: str) -> bool:
     return first is not None and first[1].casefold() in _answers()
 
 
-def _titled(text: str) -> Group | None:
+def _titled(text: str) -> WordGroup | None:
     """Return the group of a title that has a site's name after it or before it."""
     if len(text) > 100 or not _SITE.search(text):
         return None
     for part in _SITE.split(text):
         if group := _whole().whole(plain(part)):
             return group if group.rule not in (PLACEHOLDER, EMPTY) else None
+    return None
+
+
+def _begins_with_title(text: str) -> WordGroup | None:
+    """Return the group of a wall's or an error page's title that is the first sentence."""
+    text = text.strip("`~ \n")
+    for ends, is_certain in ((_SENTENCE_END, True), (_SEGMENT_END, False)):
+        group = _whole().whole(plain(ends.split(text, maxsplit=1)[0]))
+        if group and group.rule not in (PLACEHOLDER, EMPTY) and not group.weak:
+            is_short = is_certain or len(text) <= MAX_SEGMENTED
+            return group._replace(certain=group.certain and is_certain) if is_short else None
     return None
 
 
@@ -149,6 +183,11 @@ def is_zero(text: str) -> bool:
     return len(text) < 20 and _ZERO.fullmatch(text.strip()) is not None
 
 
+def is_sample_text(text: str) -> bool:
+    """Say whether a text is an address or a number that stands for any."""
+    return _SAMPLE.fullmatch(text.strip()[:80]) is not None
+
+
 def is_about_a_wall(text: str) -> bool:
     """Say whether a reason for a failure is a wall."""
     words = plain(text)
@@ -158,7 +197,7 @@ def is_about_a_wall(text: str) -> bool:
 
 
 def is_said_by_agent(text: Any) -> bool:
-    """Say whether a text begins as an agent does that tells what it saw or did."""
+    """Say whether a text begins like an agent's report of what it saw or did."""
     return isinstance(text, str) and plain(text) in _agent()
 
 
@@ -170,11 +209,11 @@ def mentions_wall(name: str) -> str | None:
 
 
 @cache
-def _groups() -> list[tuple[Group, dict[str, Any]]]:
+def _groups() -> list[tuple[WordGroup, dict[str, Any]]]:
     entries = listed("words.toml")["words"]
     return [
         (
-            Group(
+            WordGroup(
                 each["rule"],
                 each.get("certain", False),
                 each.get("absence", False),
@@ -187,7 +226,7 @@ def _groups() -> list[tuple[Group, dict[str, Any]]]:
 
 
 @cache
-def _whole() -> Words[Group]:
+def _whole() -> Words[WordGroup]:
     return Words(
         (group, word)
         for group, each in _groups()
@@ -197,7 +236,7 @@ def _whole() -> Words[Group]:
 
 
 @cache
-def _parts() -> Words[Group]:
+def _parts() -> Words[WordGroup]:
     return Words(
         (group, word)
         for group, each in _groups()
@@ -221,5 +260,5 @@ def _answers() -> frozenset[str]:
 
 @cache
 def _agent() -> Words[str]:
-    """Return how an agent begins to tell what it saw."""
+    """Return the words with which agents begin a report of what they saw."""
     return Words(("", word) for word in listed("goal_words.toml")["agent"]["all"])

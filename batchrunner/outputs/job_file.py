@@ -17,6 +17,7 @@ from batchrunner.model.grounding_rule import GroundingRule
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.job_file import AUTO, HostRule, StopLoss
 from batchrunner.model.quality import QualityBounds
+from batchrunner.text.format import exact_percent
 
 #: Ends of file names that select it.
 SUFFIXES = (".yaml", ".yml")
@@ -130,7 +131,7 @@ def _host(rule: HostRule) -> dict[str, Any]:
 def _stop_loss(rule: StopLoss) -> Any:
     if rule.share is None and rule.cost is None:
         return "never"
-    share = None if rule.share is None else _percent(rule.share)
+    share = None if rule.share is None else exact_percent(rule.share)
     said = {"share": share, "cost": None if rule.cost is None else str(rule.cost)}
     return {name: value for name, value in said.items() if value is not None}
 
@@ -138,11 +139,11 @@ def _stop_loss(rule: StopLoss) -> Any:
 def _quality(bounds: QualityBounds) -> dict[str, Any]:
     usual = QualityBounds()
     said = {
-        "rows": bounds.rows if bounds.rows_share is None else _percent(bounds.rows_share),
-        "coverage": {path: _percent(share) for path, share in bounds.coverage.items()} or None,
+        "rows": bounds.rows if bounds.rows_share is None else exact_percent(bounds.rows_share),
+        "coverage": {path: exact_percent(share) for path, share in bounds.coverage.items()} or None,
         "unique": list(bounds.unique) or None,
-        "duplicates": None if bounds.duplicates is None else _percent(bounds.duplicates),
-        "drift": "off" if bounds.drift is None else _percent(bounds.drift),
+        "duplicates": None if bounds.duplicates is None else exact_percent(bounds.duplicates),
+        "drift": "off" if bounds.drift is None else exact_percent(bounds.drift),
         "on_bad": str(bounds.on_bad),
     }
     same = {name for name in ("drift", "on_bad") if getattr(bounds, name) == getattr(usual, name)}
@@ -157,7 +158,7 @@ def _diff(diff: DiffSettings) -> dict[str, Any]:
 
 def _grounding(rule: GroundingRule) -> Any:
     words = {Decimal(0): "off", Decimal(1): "all"}
-    sample = words.get(rule.sample) or _percent(rule.sample)
+    sample = words.get(rule.sample) or exact_percent(rule.sample)
     return {"sample": sample, "with_profiles": True} if rule.with_profiles else sample
 
 
@@ -168,10 +169,6 @@ _PLAIN_RULES: Mapping[type, Callable[[Any], Any]] = {
     GroundingRule: _grounding,
     DiffSettings: _diff,
 }
-
-
-def _percent(share: Decimal) -> str:
-    return f"{(share * 100).normalize():f}%"
 
 
 def _deep(value: Any) -> Any:

@@ -20,7 +20,7 @@ from batchrunner.quality.checks import (
 )
 from batchrunner.quality.evidence import Check, Comparison, Evidence
 from batchrunner.quality.profile import Profile
-from batchrunner.quality.table import SampleTable
+from batchrunner.quality.sample_table import SampleTable
 
 #: Rows to look at.
 MAX_ROWS_SHOWN = 10

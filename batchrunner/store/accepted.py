@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, exists, func, select, update
 
-from batchrunner.store.schema import JsonText, batches, jobs
+from batchrunner.store.column_types import JsonText
+from batchrunner.store.schema import batches, jobs
 
 
 class AcceptedChange(NamedTuple):

@@ -44,8 +44,9 @@ from batchrunner.model import (
 )
 from batchrunner.model.outcomes import findings_of_transition
 from batchrunner.store import artifacts, host_breaker, host_escalation, revisions
+from batchrunner.store.column_types import UtcDateTime
 from batchrunner.store.conditions import is_current
-from batchrunner.store.schema import UtcDateTime, attempts, jobs, results, submissions
+from batchrunner.store.schema import attempts, jobs, results, submissions
 from batchrunner.store.serialization import (
     attempt_start_of,
     expectations_in,

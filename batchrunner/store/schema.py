@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -10,7 +9,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -21,11 +19,11 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.types import TypeDecorator
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.artifacts import ArtifactKind, ArtifactState
+from batchrunner.store.column_types import JsonText, UtcDateTime
 
 #: The revision of the newest migration. A test compares it with the migrations.
 HEAD = "0013"
@@ -60,41 +58,6 @@ class CanaryGate(StrEnum):
 
     OPEN = "open"  #: the other jobs may be submitted
     CLOSED = "closed"  #: the other jobs wait until the user resumes the batch
-
-
-def stored_instant(at: datetime) -> str:
-    """Return an aware datetime as the database stores it: text with microseconds."""
-    # Not strftime: it writes the year 1, which some servers start with, as "1".
-    naive = at.astimezone(UTC).replace(tzinfo=None)
-    return naive.isoformat(timespec="microseconds") + "Z"
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment as ISO 8601 text in UTC, which sorts by time and is the same in both databases."""
-
-    impl = String(27)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        """Convert an aware datetime to text with microseconds."""
-        return None if value is None else stored_instant(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        """Convert stored text to an aware datetime."""
-        return None if value is None else datetime.fromisoformat(value)
-
-
-class JsonText(TypeDecorator[str]):
-    """Text from outside, without the characters that JSON allows and a database refuses."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Replace NUL and lone surrogates."""
-        if value is None:
-            return None
-        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 #: SQLite numbers rows by itself only if the key's type is INTEGER.

@@ -25,8 +25,9 @@ from sqlalchemy import (
 
 from batchrunner.model import FailureCategory, RunStatus
 from batchrunner.model.artifacts import ArtifactState
+from batchrunner.store.column_types import UtcDateTime
 from batchrunner.store.dialect import has_server
-from batchrunner.store.schema import UtcDateTime, metadata, results
+from batchrunner.store.schema import metadata, results
 from batchrunner.store.serialization import (
     budget_of,
     counts_of,

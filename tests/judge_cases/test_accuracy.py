@@ -9,12 +9,12 @@ from benchmarks.judge_accuracy import CASES, figures, judged, read_cases
 FILES = sorted(CASES.glob("*.jsonl"))
 #: The shares of good results that may be flagged, and of bad ones that may not be.
 AIM = (0.05, 0.05)
-#: Measured when the file was first judged, where a share is worse than the aim. Never raise it.
-MEASURED = {"held_out": (0.05, 0.19), "fresh": (0.036, 0.067)}
+#: What was reached, where a share is worse than the aim. Never raise it.
+MEASURED = {"second_look": (0.13, 0.28)}
 #: Doubtful results that are paid for again, where that is not none yet. Never raise it.
-PAID_AGAIN = {"held_out": 2}
+PAID_AGAIN: dict[str, int] = {}
 #: Good results that are paid for again, where that is not none yet. Never add one.
-GOOD_PAID_AGAIN = {"fresh-g-en-25"}  # an example of an error response, which the goal asks to copy
+GOOD_PAID_AGAIN: set[str] = set()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

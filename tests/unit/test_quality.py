@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
 
 from batchrunner.model.quality import Quality, QualityBounds, QualityWord
 from batchrunner.quality.compare import compare, evidence_of, rows_to_look_at
+from batchrunner.quality.figures import field_figures
 from batchrunner.quality.profile import Profile, ProfileRow
-from batchrunner.quality.tables import field_figures
 from tests import quality_data as data
 from tests.quality_data import (
     KINDS,
@@ -380,7 +381,10 @@ def test_repeated_answers_that_the_job_file_allows_are_not_worth_a_look() -> Non
         for n, text in enumerate(answers)
     ]
     assert compare(Profile().add_all(rows)).reasons[0].kind == "same_answer"
-    assert compare(Profile().add_all(rows), None, QualityBounds(duplicates=0.2)).verdict is GOOD
+    assert (
+        compare(Profile().add_all(rows), None, QualityBounds(duplicates=Decimal("0.2"))).verdict
+        is GOOD
+    )
 
 
 def rows_of_goals(*goals: tuple[str, int, str]) -> Profile:
@@ -404,7 +408,7 @@ def test_a_field_is_expected_only_of_rows_whose_goal_ever_has_it() -> None:
     figures = {each.path: each for each in field_figures(profile, None)}
     assert (figures["price"].filled, figures["price"].asked) == (6, 7)
     assert (figures["stars"].asked, figures["name"].asked) == (19, 25)
-    bounds = QualityBounds(coverage={"price": 0.8}, given=True)
+    bounds = QualityBounds(coverage={"price": Decimal("0.8")}, given=True)
     assert not [each for each in compare(profile, None, bounds).reasons if each.bound]
 
 
@@ -413,7 +417,7 @@ def test_a_field_that_is_gone_from_a_goal_or_from_all_is_still_missed() -> None:
     now = rows_of_goals(("price", 6, PRICE), ("also price", 6, STARS))
     figures = {each.path: each for each in field_figures(now, before)}
     assert (figures["price"].coverage, figures["price"].before) == (0.5, 1)
-    bounds = QualityBounds(coverage={"price": 0.8, "size": 0.1}, given=True)
+    bounds = QualityBounds(coverage={"price": Decimal("0.8"), "size": Decimal("0.1")}, given=True)
     violated = [each.column for each in compare(now, before, bounds).reasons if each.bound]
     assert sorted(violated, key=str) == ["price", "size"]
 
@@ -435,17 +439,27 @@ def test_each_bound_that_is_violated_makes_a_batch_bad() -> None:
     ]
     written = {
         "rows": {"rows": 4},
-        "coverage": {"coverage": {"price": 0.9}},
+        "coverage": {"coverage": {"price": Decimal("0.9")}},
         "unique": {"unique": ("sku",)},
-        "duplicates": {"duplicates": 0.3},
+        "duplicates": {"duplicates": Decimal("0.3")},
     }
     for kind, values in written.items():
         bounds = QualityBounds(**values, given=True)
         found = compare(Profile(bounds.unique).add_all(rows), None, bounds)
         assert [(each.kind, each.bound) for each in found.reasons] == [(kind, True)]
         assert found.verdict is BAD
-    kept = QualityBounds(rows=3, coverage={"price": 0.6}, duplicates=0.5)
+    kept = QualityBounds(rows=3, coverage={"price": Decimal("0.6")}, duplicates=Decimal("0.5"))
     assert compare(Profile().add_all(rows), None, kept).verdict is GOOD
+
+
+def test_a_bound_that_is_missed_by_one_row_is_not_said_to_be_met() -> None:
+    rows = [
+        ProfileRow(str(n), f"https://a.example/{n}", "a.example", "succeeded", "good", None, text)
+        for n, text in enumerate(['{"sku": ""}', *(f'{{"sku": "x{n}"}}' for n in range(9_999))])
+    ]
+    bounds = QualityBounds(coverage={"sku": Decimal(1)}, given=True)
+    (reason,) = compare(Profile().add_all(rows), None, bounds).reasons
+    assert "in 9,999 of 10,000 rows (99.9%); `coverage` asks for 100%" in reason.text
 
 
 def test_drift_can_be_switched_off_and_its_tolerance_moved() -> None:

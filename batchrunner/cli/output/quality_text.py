@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from batchrunner.app.quality import QualityCheck, QualityReport
 from batchrunner.cli.output.batch_text import db_given
 from batchrunner.model import Batch
-from batchrunner.quality.tables import FieldFigures
-from batchrunner.text.format import counted
+from batchrunner.quality.figures import FieldFigures
+from batchrunner.text.format import counted, percent
 from batchrunner.text.terminal import shorten, term_safe
 
 #: Reasons that are shown first.
@@ -72,10 +72,10 @@ def _field_lines(report: QualityReport) -> Iterator[str]:
     yield ""
     yield f"{'field':<{_FIELD_WIDTH}}  {'filled':>7}  {'before':>7}  values"
     for figures in report.fields[:MAX_FIELDS]:
-        before = "" if figures.before is None else _percent(figures.before)
+        before = "" if figures.before is None else percent(figures.before)
         name = shorten(term_safe(figures.path), _FIELD_WIDTH)
         yield (
-            f"{name:<{_FIELD_WIDTH}}  {_percent(figures.coverage):>7}  {before:>7}  "
+            f"{name:<{_FIELD_WIDTH}}  {percent(figures.coverage):>7}  {before:>7}  "
             f"{term_safe(_values(figures))}"
         ).rstrip()
     if more := len(report.fields[MAX_FIELDS:]):
@@ -94,10 +94,6 @@ def _values(figures: FieldFigures) -> str:
     return ", ".join(each for each in said if each)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g}%" if share in (0, 1) else f"{min(max(share, 0.001), 0.999):.1%}"
-
-
 def _host_lines(report: QualityReport) -> Iterator[str]:
     if not report.hosts:
         return
@@ -107,7 +103,7 @@ def _host_lines(report: QualityReport) -> Iterator[str]:
     for each in report.hosts[:MAX_HOSTS]:
         before = "" if each.rows_before is None else f"{each.rows_before:,}"
         lost = [
-            f"{path} {_percent(now)} ({_percent(was)})"
+            f"{path} {percent(now)} ({percent(was)})"
             for path, now, was in each.coverage
             if was is not None and was - now > LOST
         ]

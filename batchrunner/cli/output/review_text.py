@@ -41,7 +41,7 @@ def row_lines(row: ReviewRow, number: int, total: int) -> Iterator[str]:
     yield from _labelled("run error", job.run_error or "")
     yield from _labelled("screenshot", row.screenshot or "")
     if row.review is not None:
-        yield from _labelled("you said", f"{row.review.word} {row.review.because}".strip())
+        yield from _labelled("you said", f"{row.review.decision} {row.review.because}".strip())
     yield "  result"
     yield from _result(row)
 

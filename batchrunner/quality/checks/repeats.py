@@ -14,8 +14,8 @@ from batchrunner.quality.evidence import (
     label_rises,
     percent,
 )
+from batchrunner.quality.sample_table import SampleTable
 from batchrunner.quality.shares import Count
-from batchrunner.quality.table import SampleTable
 from batchrunner.quality.values import is_filled, number_of
 
 #: Fewest rows of which all have the same answer, or the same value.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from batchrunner.quality.profile import Profile
-from batchrunner.quality.table import SampleTable
+from batchrunner.quality.sample_table import SampleTable
 from batchrunner.quality.values import currency_of, language_of, number_of, unit_of
 
 #: Fields and hosts that a report has.
