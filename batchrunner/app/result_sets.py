@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from batchrunner.app.input_file import open_input_table
 from batchrunner.app.row_values import json_text
 from batchrunner.differences import ComparedResult
-from batchrunner.errors import InputError, UsageError
+from batchrunner.errors import CannotContinue, InputError, UsageError
 from batchrunner.inputs.exported_results import ExportedResults
 from batchrunner.inputs.tables import Table, TableOptions, open_table
 from batchrunner.inputs.yaml import JobFileErrors, report
@@ -57,8 +57,20 @@ class BatchResults:
     def sorted_results(self, by: str) -> Iterator[ComparedResult]:
         """Give the results as they are at the first one."""
         ids = self._store.read(sorted_job_ids, self._batch.id, by)
-        found = compared_results(self._store, by, ids)
+        found = self._all(compared_results(self._store, by, ids), len(ids))
         return found if by in SORTED_BY else _sorted(found)
+
+    def _all(self, found: Iterator[ComparedResult], wanted: int) -> Iterator[ComparedResult]:
+        """Give so many results; fewer would be reported as gone."""
+        given = 0
+        for each in found:
+            given += 1
+            yield each
+        if given < wanted:
+            raise CannotContinue(
+                f"{self.name!r} was removed while it was read: newer editions took its place",
+                next="compare editions that are still there: batchrunner status",
+            )
 
 
 class FileResults:

@@ -93,7 +93,12 @@ class ReviewRows(Sequence[ReviewRow]):
         """Read one as it is now, or several."""
         if isinstance(index, slice):
             return list(self._rows(self.ids[index]))
-        (row,) = self._rows([self.ids[index]])
+        row = next(self._rows([self.ids[index]]), None)
+        if row is None:
+            raise UsageError(
+                f"{self._batch.name!r} was removed meanwhile: newer editions took its place",
+                next="review an edition that is still there: batchrunner status",
+            )
         return row
 
     def __iter__(self) -> Iterator[ReviewRow]:

@@ -28,6 +28,7 @@ from batchrunner.model import (
 from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import retry_jobs
+from batchrunner.store.editions import prune_chunk
 from batchrunner.store.edits import rerun_jobs
 from batchrunner.store.health import consistency_errors
 from batchrunner.store.judgements import flag_good_results
@@ -308,3 +309,15 @@ def test_lines_that_contradict_an_accepted_result_are_left_out(store: Store) -> 
     ]
     found = rejudge(store, batch, {None: learned.expect})
     assert [change.of.key for change in found.changes] == []
+
+
+def test_an_edition_that_is_removed_during_a_review_ends_it(store: Store) -> None:
+    enlist(store, "alice")
+    batch = store.write(load_jobs, job_file([spec("lamp")]), NOW).batch
+    finished(store, batch, ["lamp"])
+    rows = review_rows(store, batch)
+    while store.write(prune_chunk, batch.id):
+        pass
+    assert [*rows] == []
+    with pytest.raises(UsageError, match="was removed meanwhile"):
+        _ = rows[0]
