@@ -16,6 +16,10 @@ class FieldKind(StrEnum):
     OUTCOME = "outcome"  #: whether it worked
     ERRORS = "errors"  #: what went wrong
     REMARK = "remark"  #: a remark of the agent
+    PAGING = "paging"  #: where in a longer list it is
+    MEASURE = "measure"  #: a number that counts nothing
+    STEPS = "steps"  #: what an agent did
+    HITS = "hits"  #: how many a list beside it should have
     COUNT = "count"  #: how many there are
     OFFER = "offer"  #: a word for nothing is an answer in it
     TITLE = "title"  #: the title or the text of a page

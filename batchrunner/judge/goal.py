@@ -45,9 +45,14 @@ class Goal:
     def says_what_if_nothing(self) -> bool:
         """Whether it says what to answer when there is nothing."""
         names_empty = _EMPTY_LIST.search(self.text) is not None
-        return (names_empty or self.plain in _words("nothing")) and self.plain not in _words(
-            "forbids"
-        )
+        return (names_empty or self.plain in _words("nothing")) and not self._forbids_nothing
+
+    @cached_property
+    def _forbids_nothing(self) -> bool:
+        """Whether one of its parts says that an empty answer is none."""
+        if self.plain not in _words("forbids"):
+            return False
+        return any(plain(part) in _words("forbids") for part in _PARTS.split(self.text))
 
     def allows_nothing_in(self, fields: Iterable[str]) -> bool:
         """Whether it says so for these fields: for those that it names there, or else for all."""
@@ -78,8 +83,8 @@ class Goal:
     @cached_property
     def may_be_none(self) -> bool:
         """Whether it is a question that "no", "none" or an empty list answers."""
-        if self.says_what_if_nothing:
-            return True
+        if self.says_what_if_nothing or self._forbids_nothing:
+            return not self._forbids_nothing
         for sentence in _SENTENCE_ENDS.split(self.text):
             # After several fields, the question is about one more of them.
             if any(plain(part) in _words("either") for part in _PARTS.split(sentence)[:2]):
@@ -95,6 +100,11 @@ class Goal:
     def asks_for_quoted_text(self) -> bool:
         """Whether it asks for what others wrote about anything, such as titles and reviews."""
         return self.plain in _words("quoted_text")
+
+    @cached_property
+    def asks_for_words(self) -> bool:
+        """Whether it asks for words that a page shows, or how to do something."""
+        return self.plain in _words("speech")
 
     def is_about_access(self, text: Any) -> bool:
         """Whether a refusal says that the page could not be seen, not that nothing is there."""

@@ -19,14 +19,18 @@ from batchrunner.judge.rules import (
     PLACEHOLDER,
     REFUSAL,
     REPORTED,
+    SCHEMA_ECHO,
     WALLS,
 )
 from batchrunner.judge.sorted_values import SortedValues, sorted_values
+from batchrunner.judge.stand_ins import is_template_of
 from batchrunner.judge.text_rules import is_said_by_agent
 from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_found
 
 #: Characters before the words of a wall, such as `Please`, where a goal asks for titles.
 MAX_PLEASE = 8
+#: Fields of a result beside what the agent did.
+MAX_BESIDE_STEPS = 6
 #: Characters of an answer that the goal itself may name.
 MAX_CHOICE_LENGTH = 60
 #: Characters before a refusal in an agent's own words.
@@ -54,14 +58,36 @@ def suspicion_about(value: Any, goal: Goal, off: frozenset[str]) -> Suspicion | 
     Raises:
         TooLarge: The value is nested too deep or has too many values.
     """
-    seen = sorted_values(value)
+    seen = sorted_values(_without_steps(value, goal))
     if GOAL_COPY not in off and (copy := _copy_of_goal(seen, goal)):
         return Suspicion([copy])
+    if SCHEMA_ECHO not in off and _is_template(value, seen, goal):
+        return Suspicion([value_found(Leaf(None, "", value), SCHEMA_ECHO)])
     if seen.has_answer and not seen.odd:
         return None
     if seen.has_answer:
         return _beside_answers(seen, goal, off)
     return _without_answers(seen, goal, off)
+
+
+def _without_steps(value: Any, goal: Goal) -> Any:
+    """Return a result without the list of what an agent did, unless the goal asks for it."""
+    if not isinstance(value, dict) or not 1 < len(value) <= MAX_BESIDE_STEPS:
+        return value
+    rest = {
+        name: part
+        for name, part in value.items()
+        if not (isinstance(part, list) and is_named(name, FieldKind.STEPS)) or goal.requests(name)
+    }
+    return next(iter(rest.values())) if len(rest) == 1 < len(value) else rest or value
+
+
+def _is_template(value: Any, seen: SortedValues, goal: Goal) -> bool:
+    """Say whether a result is the example of its goal, and no answer that the goal names."""
+    if goal.asks_for(SCHEMA_ECHO) or goal.asks_for(PLACEHOLDER):
+        return False
+    says_nothing = any(each.found and each.found.absence for each in seen.values)
+    return not says_nothing and is_template_of(value, goal.text)
 
 
 def _copy_of_goal(seen: SortedValues, goal: Goal) -> Value | None:
@@ -91,8 +117,8 @@ def _without_answers(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Sus
         return None
     found = [each for each in found if each not in asked]
     nothing, remarks, zeros = seen.of(Kind.NOTHING), seen.of(Kind.REMARK), seen.of(Kind.ZERO)
-    requested = [each for each in (*seen.of(Kind.ASIDE), *remarks) if _is_requested(each, goal)]
-    if requested and not found and len(nothing) <= len(requested):
+    missed = [each for each in seen.of(Kind.ASIDE) if _counts_what_is_missing(each, seen)]
+    if not found and _is_what_was_requested(seen, missed, goal):
         return None
     if _are_quoted_text(found, nothing, goal):
         return None
@@ -103,10 +129,24 @@ def _without_answers(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Sus
         return None
     if not found and zeros and not nothing:
         return None
-    found += _without_words(seen, goal, off) if not found else []
+    found += _without_words(seen, missed, goal, off) if not found else []
     if not found:
         return None
     return Suspicion(_worst_first(found), is_wall=_is_wall(seen, found, goal))
+
+
+def _is_what_was_requested(seen: SortedValues, missed: list[Value], goal: Goal) -> bool:
+    """Say whether what is no answer elsewhere is what the goal asks for by name."""
+    beside = [each for each in seen.of(Kind.ASIDE, Kind.REMARK) if each not in missed]
+    requested = sum(_is_requested(each, goal) for each in beside)
+    return requested > 0 and len(seen.of(Kind.NOTHING)) <= requested
+
+
+def _counts_what_is_missing(value: Value, seen: SortedValues) -> bool:
+    """Say whether a value says how many there are, and all lists are empty."""
+    number = value.leaf.value
+    is_count = type(number) is int and number > 0 and is_named(value.leaf.key, FieldKind.HITS)
+    return is_count and seen.only_empty_lists
 
 
 def _may_stand_alone(value: Value) -> bool:
@@ -117,8 +157,13 @@ def _may_stand_alone(value: Value) -> bool:
     return value.rule == PLACEHOLDER or not is_remark
 
 
-def _without_words(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Iterator[Value]:
-    """Give what is wrong where no rule finds words."""
+def _without_words(
+    seen: SortedValues, missed: list[Value], goal: Goal, off: frozenset[str]
+) -> Iterator[Value]:
+    """Give what is wrong where no rule finds words; *missed* are counts of empty lists."""
+    if missed and EMPTY not in off and not goal.says_what_if_nothing:
+        yield value_found(missed[0].leaf, EMPTY)
+        return
     nothing, remarks, zeros = seen.of(Kind.NOTHING), seen.of(Kind.REMARK), seen.of(Kind.ZERO)
     excused = bool(nothing) and (
         goal.allows_nothing_in(each.leaf.key for each in nothing)
@@ -147,6 +192,8 @@ def _worst_first(values: Iterable[Value]) -> list[Value]:
 
 def _is_wall(seen: SortedValues, found: list[Value], goal: Goal) -> bool:
     """Say whether all that a result holds is the words of a wall, as the page shows them."""
+    if goal.asks_for_words:
+        return False
     if seen.of(Kind.REMARK, Kind.ZERO) or any(each.rule not in WALLS for each in found):
         return False
     if not seen.of(Kind.NOTHING) and not all(_is_page_text(each.leaf) for each in found):

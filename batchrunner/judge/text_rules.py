@@ -183,6 +183,11 @@ def is_zero(text: str) -> bool:
     return len(text) < 20 and _ZERO.fullmatch(text.strip()) is not None
 
 
+def is_sample_text(text: str) -> bool:
+    """Say whether a text is an address or a number that stands for any."""
+    return _SAMPLE.fullmatch(text.strip()[:80]) is not None
+
+
 def is_about_a_wall(text: str) -> bool:
     """Say whether a reason for a failure is a wall."""
     words = plain(text)
