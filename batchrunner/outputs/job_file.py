@@ -82,7 +82,8 @@ def plain_settings(settings: Settings) -> dict[str, Any]:
     """
     Return the settings that differ from the defaults, as a job file says them.
 
-    A canary is left out: jobs that failed once would hardly pass it.
+    A canary is left out: jobs that failed once would hardly pass it. So is the least number of
+    rows, which a part of the jobs cannot have.
     """
     usual = asdict(Settings())
     said = {
@@ -139,7 +140,6 @@ def _stop_loss(rule: StopLoss) -> Any:
 def _quality(bounds: QualityBounds) -> dict[str, Any]:
     usual = QualityBounds()
     said = {
-        "rows": bounds.rows if bounds.rows_share is None else exact_percent(bounds.rows_share),
         "coverage": {path: exact_percent(share) for path, share in bounds.coverage.items()} or None,
         "unique": list(bounds.unique) or None,
         "duplicates": None if bounds.duplicates is None else exact_percent(bounds.duplicates),
