@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from batchrunner.app.absent_values import absent_values
 from batchrunner.app.run_batch import BatchRunEnded
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FinishedJob
@@ -70,7 +71,8 @@ def batch_quality(store: Store, batch: Batch, against: Batch | None = None) -> Q
     baseline = None if base is None else _profile(store, base)
     counts = store.read(batch_counts, batch.id)
     complete = not counts.open
-    evidence = evidence_of(profile, baseline, bounds, complete=complete)
+    absent = absent_values(store, batch, base, profile)
+    evidence = evidence_of(profile, baseline, bounds, complete=complete, more=absent)
     return QualityReport(
         batch=batch.name,
         against=None if base is None else base.name,
@@ -108,6 +110,7 @@ def profile_row(job: FinishedJob) -> ProfileRow:
         result=job.result,
         columns=job.columns,
         named=job.schema_fields,
+        goal=job.goal,
     )
 
 

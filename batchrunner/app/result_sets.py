@@ -22,8 +22,6 @@ from batchrunner.model.diff_settings import DiffSettings
 from batchrunner.store.compared_results import SORTED_BY, compared_results, sorted_job_ids
 from batchrunner.store.store import Store
 
-#: Results that are put away at once.
-_CHUNK = 500
 _TABLE = TableOptions(is_table=True)
 
 
@@ -139,17 +137,9 @@ def _sorted(found: Iterable[ComparedResult]) -> Iterator[ComparedResult]:
     with closing(sqlite3.connect("")) as spool:
         spool.execute("PRAGMA journal_mode = OFF")
         spool.execute("CREATE TABLE results (key BLOB, result BLOB)")
-        chunk: list[tuple[bytes, bytes]] = []
-        for each in found:
-            # As bytes, which sort as Python sorts text, and may be unpaired surrogates.
-            chunk.append((each.key.encode("utf-8", "surrogatepass"), pickle.dumps(each)))
-            if len(chunk) == _CHUNK:
-                _add(spool, chunk)
-                chunk = []
-        _add(spool, chunk)
+        # As bytes, which sort as Python sorts text, and may be unpaired surrogates. One by one:
+        # each may have 30 MB.
+        rows = ((each.key.encode("utf-8", "surrogatepass"), pickle.dumps(each)) for each in found)
+        spool.executemany("INSERT INTO results VALUES (?, ?)", rows)
         for (data,) in spool.execute("SELECT result FROM results ORDER BY key, rowid"):
             yield pickle.loads(data)
-
-
-def _add(spool: sqlite3.Connection, chunk: list[tuple[bytes, bytes]]) -> None:
-    spool.executemany("INSERT INTO results VALUES (?, ?)", chunk)

@@ -164,7 +164,7 @@ def _by_breaches(answer: Answer, expectations: Expectations) -> Judgement | None
     found = list(islice(_breaches(answer, expectations), MAX_FINDINGS)) if answer.is_json else []
     if not found:
         return None
-    message = "; ".join(f"{one.path} is {one.seen}, not {one.wanted}" for one in found)
+    message = "; ".join(one.sentence for one in found)
     return _bad(
         Failed(category=FailureCategory.INVALID_RESULT, code=found[0].rule, message=message), found
     )

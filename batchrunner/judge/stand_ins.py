@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -39,26 +39,30 @@ def stand_ins(value: dict[str, Any] | list[Any]) -> Iterator[Value]:
         first = rows[0] if len(rows) > 1 else None
         names = list(first)[:MAX_FIELDS] if isinstance(first, dict) else [""]
         for name in names:
-            texts = [
+            texts = (
                 row.get(name) if isinstance(row, dict) else row for row in islice(rows, MAX_ROWS)
-            ]
-            if len(texts) > 1 and _are_numbered(texts):
+            )
+            if _are_numbered(texts):
                 at = PathStep(step, 0)
-                leaf = Leaf(PathStep(at, name) if name else at, name or key, texts[0])
+                leaf = Leaf(
+                    PathStep(at, name) if name else at,
+                    name or key,
+                    first[name] if isinstance(first, dict) else first,
+                )
                 yield Value(leaf, Kind.FOUND, TextFinding(PLACEHOLDER))
 
 
-def _are_numbered(texts: list[Any]) -> bool:
+def _are_numbered(texts: Iterable[Any]) -> bool:
     """Say whether texts are one word for anything, and numbers or letters from the first on."""
-    begins, numbers = set(), list[int]()
-    for text in texts:
+    begin = None
+    for place, text in enumerate(texts, start=1):
         found = _NUMBERED.fullmatch(text.strip()) if isinstance(text, str) else None
-        if found is None:
+        if found is None or begin not in (None, found[1]):
             return False
-        begins.add(plain(found[1]))
-        numbers.append(int(found[2]) if found[2].isdigit() else ord(found[2].lower()) - 96)
-    is_counted = numbers == list(range(1, len(numbers) + 1))
-    return is_counted and len(begins) == 1 and _anything().whole(begins.pop()) is not None
+        begin = found[1]
+        if found[2].lower() not in (str(place), f"0{place}", chr(96 + place)):
+            return False
+    return begin is not None and _anything().whole(plain(begin)) is not None
 
 
 def is_sample(text: Any) -> bool:

@@ -15,6 +15,7 @@ from batchrunner.judge.rules import (
     ERROR_PAGE,
     GENERAL_RULES,
     GOAL_COPY,
+    LOGIN_WALL,
     NOT_READY,
     PLACEHOLDER,
     REFUSAL,
@@ -31,6 +32,8 @@ from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_found
 MAX_PLEASE = 8
 #: Fields of a result beside what the agent did.
 MAX_BESIDE_STEPS = 6
+#: A longer text that begins with a login may be about logins.
+MAX_PLAIN_WALL = 120
 #: Characters of an answer that the goal itself may name.
 MAX_CHOICE_LENGTH = 60
 #: Characters before a refusal in an agent's own words.
@@ -246,7 +249,9 @@ def _is_quoted_text(value: Value, goal: Goal) -> bool:
     is_quote_field = holds_quoted_text(key)
     if found.is_title:
         return goal.asks_for_quoted_text and bool(key) and not _is_page_text(value.leaf)
-    if found.certain and found.start <= MAX_PLEASE:
+    if found.start <= MAX_PLEASE and (
+        found.certain or (not key and value.rule == LOGIN_WALL and len(text) <= MAX_PLAIN_WALL)
+    ):
         return False
     is_remark = not key or is_named(key, FieldKind.REMARK)
     if is_remark and value.rule == REFUSAL and (is_said_by_agent(text) or not key):

@@ -66,6 +66,7 @@ _ORDER = (
     "constant",
     "list_length",
     "suspect",
+    "absent",
     "unique",
     "duplicates",
     "repeated_value",
@@ -98,9 +99,10 @@ def evidence_of(
     bounds: QualityBounds | None = None,
     *,
     complete: bool = True,
+    more: Iterable[Evidence] = (),
 ) -> Sequence[Evidence]:
     """
-    Return the reasons with the rows that show them, the most important first.
+    Return the reasons, with *more* of them, and the rows that show them; the most important first.
 
     Without a baseline only what is wrong in any batch counts. Where the batch is not *complete*,
     rows that are still to come are not missed.
@@ -115,7 +117,7 @@ def evidence_of(
     if base is not None:
         found += [each for check in _DRIFT for each in check(context)]
     whole = Comparison(context.now, None if baseline is None else SampleTable(baseline), bounds)
-    found += bound_checks.violated_bounds(whole)
+    found += [*bound_checks.violated_bounds(whole), *more]
     if not complete:
         found = [each for each in found if each.reason.kind != "rows"]
     return sorted(_explained(found), key=lambda each: _rank(each.reason))[:MAX_REASONS]

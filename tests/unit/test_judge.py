@@ -16,7 +16,7 @@ from batchrunner.judge import expectations_of, judge_result
 from batchrunner.judge.field_paths import MISSING, find, is_path
 from batchrunner.judge.outliers import SPARSE, PeerResult, outliers
 from batchrunner.judge.regex_safety import MAX_MATCHED_LENGTH, max_text_length, unsafe_reason
-from batchrunner.model import Expectations, Failed, FailureCategory, Judgement, Verdict
+from batchrunner.model import Expectations, Failed, FailureCategory, Finding, Judgement, Verdict
 from benchmarks.judge_speed import GOAL, hostile
 from tests.bounds import HUNG
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS
@@ -717,6 +717,19 @@ def test_patterns_stop_being_matched_once_they_have_taken_long() -> None:
     long = [{"x": "b" * 89 + "c"}] * 2_000
     assert judged([*long, {"x": "a" * 90}], **rule) is None
     assert judged([*long[:9], {"x": "a" * 90}], **rule) is not None
+
+
+def test_what_is_missing_or_empty_is_said_in_plain_words() -> None:
+    said = {
+        ("price", "nothing", "something"): "price is missing",
+        ("price", "null", "something"): "price is empty",
+        (".", "null", "something"): "the result is empty",
+        ("price", "nothing", "a number"): "price is missing (wanted: a number)",
+        ("price", "3", "at least 5"): "price is 3, not at least 5",
+        ("price", "null", ""): "price is null",
+    }
+    for (path, seen, wanted), sentence in said.items():
+        assert Finding(rule="expect", path=path, seen=seen, wanted=wanted).sentence == sentence
 
 
 # ---- empty answers, stand-ins and templates, in any language ----

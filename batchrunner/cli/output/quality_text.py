@@ -21,8 +21,8 @@ LOST = 0.1
 _FIELD_WIDTH = 28
 
 
-def report_lines(report: QualityReport) -> Iterator[str]:
-    """Give a report line by line; a terminal may print each as it is."""
+def report_lines(report: QualityReport, db: str) -> Iterator[str]:
+    """Give a report line by line, and what to do next; a terminal may print each as it is."""
     yield str(report.verdict)
     for reason in report.reasons[:MAX_REASONS]:
         yield term_safe(f"  {reason.text}")
@@ -37,6 +37,23 @@ def report_lines(report: QualityReport) -> Iterator[str]:
         yield "rows to look at"
     for row in report.rows:
         yield term_safe(f"  {shorten(row.url, 80)}  {shorten(row.why, 120)}")
+    if report.reasons:
+        yield ""
+        yield from (term_safe(line) for line in _next_lines(report, db))
+
+
+def _next_lines(report: QualityReport, db: str) -> Iterator[str]:
+    kinds = {reason.kind for reason in report.reasons}
+    name = f"{shlex.quote(report.batch)}{db_given(db)}"
+    if report.good < report.delivered:
+        yield f"accept or reject the suspect results: batchrunner review {name}"
+    if "absent" in kinds:
+        yield f"the values that are not in their pages: batchrunner grounding {name}"
+    if report.delivered < report.total:
+        yield f"why jobs failed, and what may help: batchrunner status {name}"
+    if report.against is not None:
+        yield f"what changed: batchrunner diff {shlex.quote(report.against)} {name}"
+    yield f"all rows: batchrunner export {name} -o results.xlsx"
 
 
 def _scope(report: QualityReport) -> str:
@@ -45,7 +62,7 @@ def _scope(report: QualityReport) -> str:
     if not report.complete:
         rows += "; not finished"
     if report.against is None:
-        return f"{rows}; compared with nothing: there is no good edition before it"
+        return f"{rows}; it has no good earlier edition to be compared with (else: --against NAME)"
     return f"{rows}; compared with {report.against} ({report.rows_before:,} delivered)"
 
 

@@ -44,8 +44,9 @@ def _too_few(context: Comparison, share: Decimal) -> Iterator[Evidence]:
 
 def _coverage(context: Comparison) -> Iterator[Evidence]:
     profile = context.now.profile
+    base = None if context.base is None else context.base.profile
     for path, least in context.bounds.coverage.items():
-        held, size = profile.filled().get(path, 0), profile.delivered
+        held, size = profile.filled().get(path, 0), profile.asked(path, base)
         if size and held < float(least) * size:
             text = (
                 f"`{path}` holds something in {held:,} of {size:,} rows "
