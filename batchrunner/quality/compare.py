@@ -20,7 +20,7 @@ from batchrunner.quality.checks import (
 )
 from batchrunner.quality.evidence import Check, Comparison, Evidence
 from batchrunner.quality.profile import Profile
-from batchrunner.quality.table import SampleTable
+from batchrunner.quality.sample_table import SampleTable
 
 #: Rows to look at.
 MAX_ROWS_SHOWN = 10
@@ -66,6 +66,7 @@ _ORDER = (
     "constant",
     "list_length",
     "suspect",
+    "absent",
     "unique",
     "duplicates",
     "repeated_value",
@@ -114,8 +115,9 @@ def evidence_of(
     bounds: QualityBounds | None = None,
     *,
     complete: bool = True,
+    more: Iterable[Evidence] = (),
 ) -> Sequence[Evidence]:
-    """Return the reasons with the rows that show them, the most important first."""
+    """Return the reasons, with *more* of them, and the rows that show them; the worst first."""
     bounds = bounds or QualityBounds()
     if bounds.drift is None or baseline is None or not baseline.delivered:
         base = None
@@ -126,7 +128,7 @@ def evidence_of(
     if base is not None:
         found += [each for check in _DRIFT for each in check(context)]
     whole = Comparison(context.now, None if baseline is None else SampleTable(baseline), bounds)
-    found += bound_checks.violated_bounds(whole)
+    found += [*bound_checks.violated_bounds(whole), *more]
     if not complete:
         found = [each for each in found if each.reason.kind != "rows"]
     return sorted(_explained(found), key=lambda each: _rank(each.reason))[:MAX_REASONS]
