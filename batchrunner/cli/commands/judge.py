@@ -142,7 +142,10 @@ def _line(stored: StoredResult, findings: Iterable[Finding], message: str = "") 
     from batchrunner.text.terminal import term_safe
 
     key = "" if DIGEST.fullmatch(stored.key) else f"{stored.key}  "
-    reasons = "; ".join(f"{each.sentence} [{each.rule}]" for each in findings)
+    reasons = "; ".join(
+        f"{each.path}: {each.seen}{f', not {each.wanted}' if each.wanted else ''} [{each.rule}]"
+        for each in findings
+    )
     return term_safe(f"{key}{stored.url}  {reasons or message}")
 
 

@@ -57,7 +57,8 @@ def _next_lines(report: QualityReport, db: str) -> Iterator[str]:
 
 
 def _scope(report: QualityReport) -> str:
-    rows = f"{report.batch}: {report.delivered:,} of {counted(report.total, 'job')} delivered"
+    jobs = "job" if report.total == 1 else "jobs"
+    rows = f"{report.batch}: {report.delivered:,} of {report.total:,} {jobs} delivered"
     rows += f", {report.good:,} of them good"
     if not report.complete:
         rows += "; not finished"
