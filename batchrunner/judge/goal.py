@@ -70,8 +70,6 @@ class Goal:
     @cached_property
     def _parts_about_nothing(self) -> list[str]:
         """Return the sentences and brackets that say what to answer when there is nothing."""
-        if not self.says_what_if_nothing:
-            return []
         found, before = list[str](), ""
         for part, sign in _SENTENCES.findall(self.text):
             words = plain(before + part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
@@ -21,6 +21,8 @@ MAX_ROWS = 30
 MAX_FIELDS = 20
 #: Values of a result that are looked for in a goal.
 MAX_TEMPLATE = 40
+#: A longer value is no example of a goal.
+MAX_GOAL_VALUE = 200
 _NUMBERED = re.compile(r"(.{2,30}?)[ _#-]{0,3}(\d{1,2}|[A-Za-z])")
 
 
@@ -77,23 +79,35 @@ def is_template_of(value: Any, goal: str) -> bool:
     pairs = _pairs(value) if "{" in goal and isinstance(value, dict | list) else []
     if len(pairs) < 2 or not any(pair.endswith('"') for pair in pairs):
         return False
-    squeezed = re.sub(r"\s+", "", goal.replace("'", '"').replace('\\"', '"'))
+    squeezed = _squeezed(goal)
     return all(any(pair + end in squeezed for end in ",}]") for pair in pairs)
+
+
+@lru_cache(maxsize=64)
+def _squeezed(goal: str) -> str:
+    return re.sub(r"\s+", "", goal.replace("'", '"').replace('\\"', '"'))
 
 
 def _pairs(value: Any) -> list[str]:
     """Return the fields and values of a result as JSON without spaces; none if there are many."""
     try:
-        found = [leaf for each in containers(value) for leaf in direct_leaves(each)]
+        all_leaves = (leaf for each in containers(value) for leaf in direct_leaves(each))
+        found = list(islice(all_leaves, MAX_TEMPLATE + 1))
     except TooLarge:
         return []
-    found = [leaf for leaf in found if not is_nothing(leaf.value)]
-    if len(found) > MAX_TEMPLATE or not all(leaf.key for leaf in found):
+    if len(found) > MAX_TEMPLATE or not all(_is_short(leaf) for leaf in found):
         return []
     return [
         re.sub(r"\s+", "", json.dumps({leaf.key: leaf.value}, ensure_ascii=False))[1:-1]
         for leaf in found
+        if not is_nothing(leaf.value)
     ]
+
+
+def _is_short(leaf: Leaf) -> bool:
+    """Say whether a value has a name, and may stand in a goal."""
+    value = leaf.value
+    return bool(leaf.key) and not (isinstance(value, str) and len(value) > MAX_GOAL_VALUE)
 
 
 @cache

@@ -16,6 +16,7 @@ MEASURED = {
     "fresh": (0.024, 0.0),
     "second_look": (0.064, 0.016),
     "third_look": (0.0, 0.0),
+    "fourth_look": (0.038, 0.0),
 }
 #: Doubtful results that are paid for again, where that is not none yet. Never raise it.
 PAID_AGAIN: dict[str, int] = {}
