@@ -14,7 +14,7 @@ from batchrunner.model import Batch, FinishedJob
 from batchrunner.model.hosts import host_of
 from batchrunner.model.quality import Quality, QualityReason, QualityWord
 from batchrunner.model.row_choice import ALL_FINAL
-from batchrunner.quality.compare import RowToLookAt, evidence_of, quality_by, rows_to_look_at
+from batchrunner.quality.assessment import RowToLookAt, evidence_of, quality_by, rows_to_look_at
 from batchrunner.quality.figures import FieldFigures, HostFigures, field_figures, host_figures
 from batchrunner.quality.profile import Profile, ProfileRow
 from batchrunner.runner.runner import ExitReason

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from batchrunner.model.quality import Quality, QualityBounds, QualityWord
-from batchrunner.quality.compare import compare, evidence_of, rows_to_look_at
+from batchrunner.quality.assessment import evidence_of, quality_by, rows_to_look_at
 from batchrunner.quality.figures import field_figures
 from batchrunner.quality.profile import Profile, ProfileRow
 from tests import quality_data as data
@@ -32,6 +32,16 @@ from tests.quality_data import (
 )
 
 GOOD, LOOK, BAD = QualityWord.GOOD, QualityWord.LOOK, QualityWord.BAD
+
+
+def compare(
+    profile: Profile,
+    baseline: Profile | None = None,
+    bounds: QualityBounds | None = None,
+    *,
+    complete: bool = True,
+) -> Quality:
+    return quality_by(evidence_of(profile, baseline, bounds, complete=complete))
 
 
 class Pair(NamedTuple):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrunner.quality import profile as module
-from batchrunner.quality.compare import compare, evidence_of
+from batchrunner.quality.assessment import compare, evidence_of
 from batchrunner.quality.fields import MAX_FIELDS_OF_ROW, fields_of
 from batchrunner.quality.figures import field_figures, host_figures
 from batchrunner.quality.profile import Profile, ProfileRow
