@@ -23,7 +23,7 @@ from batchrunner.judge.rules import (
 )
 from batchrunner.judge.stand_ins import is_sample, stand_ins
 from batchrunner.judge.text_rules import TextFinding
-from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_of
+from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_found, value_of
 
 #: Characters of texts that are looked through in one result: it bounds the time.
 MAX_JUDGED_TEXT = 6000
@@ -138,10 +138,13 @@ def _sort_group(group: list[Leaf], seen: SortedValues, left: int) -> int:
     if seen.only_empty_lists and answers == 1:
         sorted_here = [_uncounted(each) for each in sorted_here]
         answers = sum(each.kind is Kind.ANSWER for each in sorted_here)
-    samples = [
-        each for each in sorted_here if each.rule == PLACEHOLDER and is_sample(each.leaf.value)
-    ]
-    seen.odd += samples if len(samples) > 1 else []
+    if any(each.rule == PLACEHOLDER for each in sorted_here):
+        samples = [
+            value_found(each.leaf, PLACEHOLDER)
+            for each in sorted_here
+            if is_sample(each.leaf.value)
+        ]
+        seen.odd += samples if len(samples) > 1 else []
     echoes = [each for each in sorted_here if each.rule == SCHEMA_ECHO]
     seen.odd += echoes if len(echoes) >= max(answers, 1) else []
     seen.odd += [each for each in sorted_here if _is_odd(each, answers, nothing)]

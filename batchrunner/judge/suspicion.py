@@ -246,6 +246,8 @@ def _is_quoted_text(value: Value, goal: Goal) -> bool:
     found, key, text = value.found, value.leaf.key, value.leaf.value
     if found is None or not isinstance(text, str) or value.rule not in _SPEECH:
         return False
+    if goal.asks_for_words and not found.is_title and value.rule in WALLS:
+        return True
     is_quote_field = holds_quoted_text(key)
     if found.is_title:
         return goal.asks_for_quoted_text and bool(key) and not _is_page_text(value.leaf)
