@@ -1,4 +1,4 @@
-"""What a batch handle takes: a person's word about results."""
+"""The part of a batch handle with which a person accepts and rejects results."""
 
 from __future__ import annotations
 

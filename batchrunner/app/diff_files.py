@@ -21,7 +21,6 @@ from batchrunner.text.terminal import term_safe
 
 #: The format for a terminal.
 TEXT = "text"
-FORMAT_NAMES = (TEXT, *FORMATS)
 
 
 @dataclass(frozen=True, kw_only=True)

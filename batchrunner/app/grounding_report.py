@@ -68,7 +68,7 @@ class GroundingReport:
 
 
 def grounding_report(store: Store, batch: Batch) -> GroundingReport:
-    """Sum up what was found of the results of a batch; in memory for any number of rows."""
+    """Sum up what was found of the results of a batch; one row is in memory at a time."""
     rows: list[RowWithAbsent] = []
     reasons: Counter[str] = Counter()
 

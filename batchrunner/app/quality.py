@@ -7,20 +7,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from batchrunner.app.absent_values import absent_values
 from batchrunner.app.run_batch import BatchRunEnded
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FinishedJob
 from batchrunner.model.hosts import host_of
 from batchrunner.model.quality import Quality, QualityReason, QualityWord
 from batchrunner.model.row_choice import ALL_FINAL
-from batchrunner.quality.compare import RowToLookAt, evidence_of, quality_by, rows_to_look_at
+from batchrunner.quality.assessment import RowToLookAt, evidence_of, quality_by, rows_to_look_at
+from batchrunner.quality.figures import FieldFigures, HostFigures, field_figures, host_figures
 from batchrunner.quality.profile import Profile, ProfileRow
-from batchrunner.quality.tables import FieldFigures, HostFigures, field_figures, host_figures
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.export_rows import shown_jobs
 from batchrunner.store.quality import last_good_edition, record_quality
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
+from batchrunner.text.format import exact_percent, percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,8 @@ def batch_quality(store: Store, batch: Batch, against: Batch | None = None) -> Q
     baseline = None if base is None else _profile(store, base)
     counts = store.read(batch_counts, batch.id)
     complete = not counts.open
-    evidence = evidence_of(profile, baseline, bounds, complete=complete)
+    absent = absent_values(store, batch, base, profile)
+    evidence = evidence_of(profile, baseline, bounds, complete=complete, more=absent)
     return QualityReport(
         batch=batch.name,
         against=None if base is None else base.name,
@@ -107,6 +110,7 @@ def profile_row(job: FinishedJob) -> ProfileRow:
         result=job.result,
         columns=job.columns,
         named=job.schema_fields,
+        goal=job.goal,
     )
 
 
@@ -133,9 +137,8 @@ def check_ended(
     nothing was run and nothing is demanded.
     """
     came_to_end = ended.reason in (ExitReason.FINISHED, ExitReason.PART_DONE)
-    nothing_run = ended.newest_result_at is not None
     demanded = batch.settings.quality.given or fail_under is not None
-    if not came_to_end or (nothing_run and not demanded):
+    if not came_to_end or (ended.nothing_run and not demanded):
         return None
     report = batch_quality(store, batch)
     if report.complete:
@@ -152,15 +155,11 @@ def check_ended(
 def _under(report: QualityReport, fail_under: Decimal | None) -> str | None:
     if fail_under is None or not report.total or report.good >= fail_under * report.total:
         return None
-    share = Decimal(report.good) / report.total
+    share, asked = percent(report.good / report.total), exact_percent(fail_under)
     return (
         f"{report.good:,} of {report.total:,} jobs were delivered and are good "
-        f"({_percent(share)}), and --fail-under asks for {_percent(fail_under)}"
+        f"({share}), and --fail-under asks for {asked}"
     )
-
-
-def _percent(share: Decimal) -> str:
-    return f"{float(share) * 100:.4g}%"
 
 
 # ---- as JSON ----

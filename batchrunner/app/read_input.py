@@ -22,7 +22,7 @@ from batchrunner.inputs.field_types import INVALID
 from batchrunner.inputs.mapping.batch_jobs import BatchJobs
 from batchrunner.inputs.mapping.said import TableRequest, said_of
 from batchrunner.inputs.mapping.table_jobs import Refuse
-from batchrunner.inputs.mapping.wording import template_choice
+from batchrunner.inputs.mapping.wording import leave_out, template_choice
 from batchrunner.inputs.nodes import Scalar
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.source import Source, SourcePosition
@@ -52,7 +52,8 @@ def read_input(request: InputRequest) -> JobFile:
         try:
             job_file = reading.read()
         except JobFileErrors as errors:
-            raise InputError(report(errors), errors.problems) from errors
+            tip = leave_out(request.style) if errors.can_leave_out else None
+            raise InputError(report(errors, tip=tip), errors.problems) from errors
         left_out = tuple(refused.write())
     if not len(job_file.specs):
         raise UsageError(

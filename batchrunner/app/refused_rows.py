@@ -17,6 +17,7 @@ from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.input_request import InputRequest
 from batchrunner.errors import UsageError
 from batchrunner.inputs.mapping.cell_text import cell_text
+from batchrunner.inputs.mapping.wording import overwrite
 from batchrunner.inputs.tables import Row, Table
 from batchrunner.outputs.json_values import write
 
@@ -35,6 +36,7 @@ class RefusedRows:
         """
         self._target = request.skip_invalid
         self._overwrite = request.overwrite
+        self._style = request.style
         self._columns: dict[str, None] = {}
         self._count = 0
         if self._target is not None and not self._target.absolute().parent.is_dir():
@@ -91,7 +93,7 @@ class RefusedRows:
                 return
             raise UsageError(
                 f"{self._target} exists already, and is left as it is; nothing was loaded",
-                next="name another file, or add --overwrite",
+                next=f"name another file, or add {overwrite(self._style)}",
             )
         shutil.copyfile(made, self._target)
 

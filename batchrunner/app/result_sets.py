@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from batchrunner.app.input_file import open_input_table
 from batchrunner.app.row_values import json_text
 from batchrunner.differences import ComparedResult
-from batchrunner.errors import InputError, UsageError
+from batchrunner.errors import CannotContinue, InputError, UsageError
 from batchrunner.inputs.exported_results import ExportedResults
 from batchrunner.inputs.tables import Table, TableOptions, open_table
 from batchrunner.inputs.yaml import JobFileErrors, report
@@ -22,8 +22,6 @@ from batchrunner.model.diff_settings import DiffSettings
 from batchrunner.store.compared_results import SORTED_BY, compared_results, sorted_job_ids
 from batchrunner.store.store import Store
 
-#: Results that are put away at once.
-_CHUNK = 500
 _TABLE = TableOptions(is_table=True)
 
 
@@ -57,8 +55,20 @@ class BatchResults:
     def sorted_results(self, by: str) -> Iterator[ComparedResult]:
         """Give the results as they are at the first one."""
         ids = self._store.read(sorted_job_ids, self._batch.id, by)
-        found = compared_results(self._store, by, ids)
+        found = self._all(compared_results(self._store, by, ids), len(ids))
         return found if by in SORTED_BY else _sorted(found)
+
+    def _all(self, found: Iterator[ComparedResult], wanted: int) -> Iterator[ComparedResult]:
+        """Give so many results; fewer would be reported as gone."""
+        given = 0
+        for each in found:
+            given += 1
+            yield each
+        if given < wanted:
+            raise CannotContinue(
+                f"{self.name!r} was removed while it was read: newer editions took its place",
+                next="compare editions that are still there: batchrunner status",
+            )
 
 
 class FileResults:
@@ -127,17 +137,9 @@ def _sorted(found: Iterable[ComparedResult]) -> Iterator[ComparedResult]:
     with closing(sqlite3.connect("")) as spool:
         spool.execute("PRAGMA journal_mode = OFF")
         spool.execute("CREATE TABLE results (key BLOB, result BLOB)")
-        chunk: list[tuple[bytes, bytes]] = []
-        for each in found:
-            # As bytes, which sort as Python sorts text, and may be unpaired surrogates.
-            chunk.append((each.key.encode("utf-8", "surrogatepass"), pickle.dumps(each)))
-            if len(chunk) == _CHUNK:
-                _add(spool, chunk)
-                chunk = []
-        _add(spool, chunk)
+        # As bytes, which sort as Python sorts text, and may be unpaired surrogates. One by one:
+        # each may have 30 MB.
+        rows = ((each.key.encode("utf-8", "surrogatepass"), pickle.dumps(each)) for each in found)
+        spool.executemany("INSERT INTO results VALUES (?, ?)", rows)
         for (data,) in spool.execute("SELECT result FROM results ORDER BY key, rowid"):
             yield pickle.loads(data)
-
-
-def _add(spool: sqlite3.Connection, chunk: list[tuple[bytes, bytes]]) -> None:
-    spool.executemany("INSERT INTO results VALUES (?, ?)", chunk)

@@ -1,4 +1,4 @@
-"""A person reviews results: which ones to show, and what follows from a word about one."""
+"""Reviewing results: which ones to show, and what follows if a person accepts or rejects one."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from batchrunner.model import (
     StoredResult,
     Verdict,
 )
-from batchrunner.model.reviews import REJECTED, Review, ReviewWord
+from batchrunner.model.reviews import REJECTED, Review, ReviewDecision
 from batchrunner.policy.sample import choose_sample
 from batchrunner.store.judgements import results_of_jobs
 from batchrunner.store.reports import jobs_among
 from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.reviews import (
-    Reviewed,
+    ReviewEffect,
     job_ids_of,
     review_details,
     reviewable_jobs,
@@ -93,7 +93,12 @@ class ReviewRows(Sequence[ReviewRow]):
         """Read one as it is now, or several."""
         if isinstance(index, slice):
             return list(self._rows(self.ids[index]))
-        (row,) = self._rows([self.ids[index]])
+        row = next(self._rows([self.ids[index]]), None)
+        if row is None:
+            raise UsageError(
+                f"{self._batch.name!r} was removed meanwhile: newer editions took its place",
+                next="review an edition that is still there: batchrunner status",
+            )
         return row
 
     def __iter__(self) -> Iterator[ReviewRow]:
@@ -116,7 +121,7 @@ class ReviewRows(Sequence[ReviewRow]):
 
 
 def _sample(tx: Connection, batch_id: int, count: int, seed: int) -> list[int]:
-    # Drawn from all results, also those that were reviewed: so it is the same after each word.
+    # Drawn from all results, also those that were reviewed: so it is the same after each decision.
     pool = reviewable_jobs(tx, batch_id)
     mixed = ((id, _mixed(seed, host), _mixed(seed, key)) for id, host, key in pool)
     return choose_sample(mixed, count) if count else []
@@ -127,7 +132,7 @@ def _mixed(seed: int, text: str) -> str:
     return hashlib.sha256(f"{seed} {text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-# ---- what a person says ----
+# ---- what a person decides ----
 
 
 def accept(store: Store, batch: Batch, keys: Sequence[str]) -> int:
@@ -141,14 +146,14 @@ def accept(store: Store, batch: Batch, keys: Sequence[str]) -> int:
     """
     now = store_now(store)
 
-    def decide(result: StoredResult, before: Review | None) -> Reviewed:
+    def decide(result: StoredResult, before: Review | None) -> ReviewEffect:
         findings = before.findings if before else result.findings
-        word = Review(word=ReviewWord.ACCEPTED, at=now, findings=findings)
-        return Reviewed(
+        review = Review(decision=ReviewDecision.ACCEPTED, at=now, findings=findings)
+        return ReviewEffect(
             result=result,
             outcome=outcome_of(Judgement(verdict=Verdict.GOOD), result.result),
             accepted=_accepted(result, findings),
-            review=word,
+            review=review,
         )
 
     return _decide(store, batch, keys, decide)
@@ -169,14 +174,16 @@ def reject(store: Store, batch: Batch, keys: Sequence[str], because: str = "") -
         )
     now = store_now(store)
 
-    def decide(result: StoredResult, before: Review | None) -> Reviewed:
+    def decide(result: StoredResult, before: Review | None) -> ReviewEffect:
         findings = before.findings if before else result.findings
-        word = Review(word=ReviewWord.REJECTED, at=now, because=because, findings=findings)
-        return Reviewed(
+        review = Review(
+            decision=ReviewDecision.REJECTED, at=now, because=because, findings=findings
+        )
+        return ReviewEffect(
             result=result,
             outcome=_rejected(result, findings, because),
             accepted=frozenset(),
-            review=word,
+            review=review,
         )
 
     return _decide(store, batch, keys, decide)
@@ -190,8 +197,8 @@ def take_back(store: Store, batch: Batch, keys: Sequence[str]) -> int:
         UsageError: A job is unknown, or has no result that was delivered.
     """
 
-    def decide(result: StoredResult, before: Review | None) -> Reviewed:
-        return Reviewed(
+    def decide(result: StoredResult, before: Review | None) -> ReviewEffect:
+        return ReviewEffect(
             result=result,
             outcome=outcome_of(_judged_anew(result, before), result.result),
             accepted=frozenset(),
@@ -205,7 +212,7 @@ def _decide(
     store: Store,
     batch: Batch,
     keys: Sequence[str],
-    decide: Callable[[StoredResult, Review | None], Reviewed],
+    decide: Callable[[StoredResult, Review | None], ReviewEffect],
 ) -> int:
     ids = _known(store, batch, [*dict.fromkeys(keys)])
     count = 0
@@ -213,9 +220,9 @@ def _decide(
         some = ids[start : start + _AT_ONCE]
         details = store.read(review_details, some)
         reviewed = [
-            replace(word, result=replace(word.result, result=""))
+            replace(effect, result=replace(effect.result, result=""))
             for result in results_of_jobs(store, some)
-            for word in [decide(result, details[result.job_id].review)]
+            for effect in [decide(result, details[result.job_id].review)]
         ]
         count += len(store.write(write_reviews, reviewed))
     return count
@@ -266,7 +273,7 @@ def _rejected(result: StoredResult, findings: Sequence[Finding], because: str) -
 
 
 def _judged_anew(result: StoredResult, before: Review | None) -> Judgement:
-    """Return the verdict from before a person's word."""
+    """Return the judgement from before a person decided."""
     if before is not None and before.findings:
         return Judgement(verdict=Verdict.SUSPECT, findings=before.findings)
     if before is not None:

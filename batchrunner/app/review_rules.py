@@ -23,7 +23,7 @@ from batchrunner.judge.learned_rules import (
     rule_of_rejection,
 )
 from batchrunner.model import Batch, Finding, StoredResult
-from batchrunner.model.reviews import Review, ReviewWord
+from batchrunner.model.reviews import Review, ReviewDecision
 from batchrunner.store.judgements import results_of_jobs
 from batchrunner.store.reviews import expects_and_goals, review_details, reviewed_jobs
 from batchrunner.store.store import Store
@@ -37,10 +37,10 @@ _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """A line that is not among the others, because it contradicts what a person accepted."""
+    """A line that is not among the others, because it contradicts what a person said."""
 
     expect: Mapping[str, Any]
-    contradicts: str  #: the id of a job whose result was accepted
+    contradicts: str  #: the id of a job: its result was accepted, or for `allow` rejected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +66,12 @@ def learned_rules(store: Store, batch: Batch) -> LearnedRules:
     """Return what a job file should say, by all that a person said of a batch's results."""
     ids = store.read(reviewed_jobs, batch.id)
     learning = _Learning()
-    for word in (ReviewWord.REJECTED, ReviewWord.ACCEPTED):
+    for decision in (ReviewDecision.REJECTED, ReviewDecision.ACCEPTED):
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             found = store.read(review_details, some)
             said = {id: each.review for id, each in found.items() if each.review}
-            chosen = [id for id in some if id in said and said[id].word is word]
+            chosen = [id for id in some if id in said and said[id].decision is decision]
             for result in results_of_jobs(store, chosen):
                 learning.add(result, said[result.job_id])
     expects, goals_differ = store.read(expects_and_goals, batch.id)
@@ -86,13 +86,16 @@ class _Learning:
         self._lines: dict[str, Mapping[str, Any]] = {}
         self._left_out: dict[str, LeftOut] = {}
         self._without: list[str] = []
+        self._rejected_by: dict[str, str] = {}  # rule → job whose result it flagged rightly
 
     def add(self, result: StoredResult, review: Review) -> None:
         """Take a review into account: all rejections first."""
         answer = read_answer(result.result)
         findings = [_in_answer(each, answer) for each in review.findings]
-        if review.word is ReviewWord.REJECTED:
+        if review.decision is ReviewDecision.REJECTED:
             self.rejected += 1
+            for each in findings:
+                self._rejected_by.setdefault(each.rule, result.key)
             self._reject(result, answer.value, findings, review.because)
         else:
             self.accepted += 1
@@ -114,7 +117,13 @@ class _Learning:
             if "allow" not in line and breaks(value, line):
                 self._left_out[text] = LeftOut(expect=line, contradicts=result.key)
                 del self._lines[text]
-        if (allowed := rule_of_acceptance(findings, GENERAL_RULES)) is not None:
+        disputed = GENERAL_RULES.keys() & self._rejected_by.keys()
+        for rule in sorted({each.rule for each in findings} & disputed):
+            line = {"allow": [rule]}
+            self._left_out[json.dumps(line)] = LeftOut(
+                expect=line, contradicts=self._rejected_by[rule]
+            )
+        if (allowed := rule_of_acceptance(findings, GENERAL_RULES.keys() - disputed)) is not None:
             self._lines[json.dumps(allowed)] = allowed
 
     def result(self, batch: str, expects: Sequence[str | None]) -> LearnedRules:

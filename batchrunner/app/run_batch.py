@@ -95,6 +95,11 @@ class BatchRunEnded:
     #: Nothing was run because every job was final: when the newest of them became so.
     newest_result_at: datetime | None = None
 
+    @property
+    def nothing_run(self) -> bool:
+        """Whether every job was final already."""
+        return self.newest_result_at is not None
+
 
 def prepare_run(
     store: Store, batch: Batch, api: ApiAccess, options: RunOptions, say: Say

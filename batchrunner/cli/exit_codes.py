@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import IO, Any
 
 import click
@@ -49,8 +50,16 @@ class ShownError(click.ClickException):
         if isinstance(error, InputError):
             click.echo(error.what, file=out)
         else:
-            tip = on_same_api(error.next, sys.argv[1:])
+            tip = bought_once(on_same_api(error.next, sys.argv[1:]), sys.argv[1:])
             click.echo(f"error: {error.what}\n  tip: {tip}", file=out)
+
+
+def bought_once(tip: str, args: Sequence[str]) -> str:
+    """Return advice to repeat a command, so that nothing is bought a second time."""
+    reruns = any(arg.partition("=")[0] == "--rerun" for arg in args)
+    if not reruns or "same command" not in tip:
+        return tip
+    return f"{tip} (without --rerun once jobs have run: it would buy them again)"
 
 
 def exit_code_of_error(error: BatchrunnerError) -> int:

@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from batchrunner.cli import cli
-from batchrunner.cli.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED, ShownError
+from batchrunner.cli.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED, ShownError, bought_once
 from batchrunner.cli.standard_streams import finish_messages, guard_standard_streams
 from batchrunner.crash_report import report_crash
 from batchrunner.errors import BatchrunnerError
@@ -42,7 +42,8 @@ def _exit_code() -> int:
         return done if isinstance(done, int) else 0
     except _EndedBySignal as error:
         word = "hung up" if error.code == HUNG_UP else "terminated"
-        click.echo(f"{word}: give the same command again to go on", err=True)
+        tip = bought_once("give the same command again to go on", sys.argv[1:])
+        click.echo(f"{word}: {tip}", err=True)
         return int(error.code or 0)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else bool(error.code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -22,13 +22,15 @@ def ground(
     *,
     url: str | None = None,
     named: frozenset[str] = frozenset(),
+    is_late: Callable[[], bool] = lambda: False,
 ) -> Grounding:
     """
     Search pages for each value of a result; never raises, whatever they hold.
 
     *result* is what a run answered, as text or parsed. *pages* are the HTML of the pages that the
     agent saw, as text or bytes; *url* is the address of the first, which makes its links whole.
-    *named* are the top-level fields that the job's schema or `expect` names.
+    *named* are the top-level fields that the job's schema or `expect` names. Values that are left
+    when *is_late* says so are not checked.
     """
     answer = read_answer(result, named) if isinstance(result, str) else _answer_of(result, named)
     if answer.set_aside:
@@ -36,20 +38,34 @@ def ground(
     index = index_pages(pages)
     if index.is_empty:
         return Grounding(problem="no page holds text" if pages else "no page was captured")
-    searcher = Searcher(index, answer.value, url, named)
     values = leaves(answer.value)
-    found = [(leaf, searcher.search(leaf)) for leaf in islice(values, MAX_VALUES)]
+    check = _Check(Searcher(index, answer.value, url, named), is_late)
+    found = [(leaf, check.search(leaf)) for leaf in islice(values, MAX_VALUES)]
     by_path = {
-        answer.path_of(leaf.path): _explained(searcher, leaf, each) for leaf, each in found if each
+        answer.path_of(leaf.path): final
+        for leaf, each in found
+        if each and (final := check.explained(leaf, each))
     }
     return Grounding(by_path=by_path, unchecked=len(found) - len(by_path) + sum(1 for _ in values))
 
 
-def _explained(searcher: Searcher, leaf: Leaf, found: Grounded) -> Grounded:
-    """Return what was found; an absent number that follows from other values is derived."""
-    if found.status is Status.ABSENT:
-        return searcher.explain(leaf) or found
-    return found
+class _Check:
+    """A search that can end early: values that are left then are not checked."""
+
+    def __init__(self, searcher: Searcher, is_late: Callable[[], bool]) -> None:
+        self._searcher, self._is_late = searcher, is_late
+
+    def search(self, leaf: Leaf) -> Grounded | None:
+        """Return what was found of a value; None if it was not checked."""
+        return None if self._is_late() else self._searcher.search(leaf)
+
+    def explained(self, leaf: Leaf, found: Grounded) -> Grounded | None:
+        """Return what was found; an absent number that follows from other values is derived."""
+        if found.status is not Status.ABSENT:
+            return found
+        if self._is_late():
+            return None
+        return self._searcher.explain(leaf) or found
 
 
 def _answer_of(value: Any, named: frozenset[str]) -> Answer:

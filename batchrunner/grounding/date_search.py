@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from batchrunner.grounding.dates import DateAt, date_of, dates_in, instants_in, times_in
 from batchrunner.grounding.folding import is_unspaced
+from batchrunner.grounding.numbers import NumberAt
 from batchrunner.grounding.page_index import PageIndex, Segment
 from batchrunner.grounding.text_search import Hit, has_unspaced
 from batchrunner.grounding.words import CONCEPTS_OF, RELATIVE_DATES
@@ -16,6 +18,8 @@ from batchrunner.grounding.words import CONCEPTS_OF, RELATIVE_DATES
 _MAX_RELATIVE = 48
 _SAYS_TIME = re.compile(r"\d:\d\d|\d\s?(?:[ap]\.?m|uhr|h|時|时|点|시)", re.IGNORECASE)
 _MAX_PLACES = 500
+#: Different dates of one part that are known; no page has so many.
+_MAX_DATES = 20_000
 _RELATIVE = re.compile(
     "|".join(
         re.escape(word) if is_unspaced(word[0]) else rf"(?<!\w){re.escape(word)}(?!\w)"
@@ -44,8 +48,10 @@ def find_date(index: PageIndex, value: str) -> Hit | None:
 
 def _best(index: PageIndex, wanted: list[DateAt]) -> Hit | None:
     best: Hit | None = None
+    months = {each.month for each in wanted}
     for segment in index.segments:
-        for shown in _dates(segment):
+        dates = segment.remember("dates", partial(_dates, segment))
+        for shown in (date for month in months for date in dates.get(month, ())):
             how = _compare(shown, wanted)
             if how == "":
                 return Hit(segment, shown.start, shown.end)
@@ -54,8 +60,17 @@ def _best(index: PageIndex, wanted: list[DateAt]) -> Hit | None:
     return best
 
 
-def _dates(segment: Segment) -> list[DateAt]:
-    return segment.remember("dates", lambda: list(dates_in(segment.text)))
+def _dates(segment: Segment) -> dict[int, list[DateAt]]:
+    """Return the first place of each date of a part, by month."""
+    first: dict[tuple[int | None, int, int | None], DateAt] = {}
+    for shown in dates_in(segment.text):
+        if len(first) >= _MAX_DATES:
+            break
+        first.setdefault(shown[:3], shown)
+    by_month: dict[int, list[DateAt]] = {}
+    for each in first.values():
+        by_month.setdefault(each.month, []).append(each)
+    return by_month
 
 
 def _instants(segment: Segment) -> set[datetime]:
@@ -99,12 +114,20 @@ def _stamp(index: PageIndex, wanted: list[DateAt]) -> Hit | None:
         begin = datetime(each.year, each.month, each.day, tzinfo=UTC)
         first, last = begin - timedelta(hours=14), begin + timedelta(hours=38)
         for segment in index.segments:
-            for number, places in segment.numbers.items():
-                if len(number) not in (10, 13) or not number.isdigit():
-                    continue
-                if first.timestamp() <= int(number[:10]) < last.timestamp():
-                    return Hit(segment, places[0].start, places[0].end)
+            for second, place in segment.remember("stamps", partial(_stamps, segment)):
+                if first.timestamp() <= second < last.timestamp():
+                    return Hit(segment, place.start, place.end)
     return None
+
+
+def _stamps(segment: Segment) -> list[tuple[int, NumberAt]]:
+    """Return the numbers of a part that can be seconds or milliseconds since 1970."""
+    stamps = (
+        (int(number[:10]), places[0])
+        for number, places in segment.numbers.items()
+        if len(number) in (10, 13) and number.isdigit()
+    )
+    return list(islice(stamps, _MAX_DATES))
 
 
 def _relative(index: PageIndex) -> Hit | None:
@@ -138,9 +161,17 @@ def find_times(index: PageIndex, value: str) -> Hit | None:
     if not wanted or not _ONLY_TIMES.fullmatch(value):
         return None
     for segment in index.segments:
-        start = 0
-        for line in segment.text.split("\n"):
-            if len(line) < 2000 and wanted <= times_in(line):
-                return Hit(segment, start, start + min(len(line), 60))
-            start += len(line) + 1
+        for start, end, times in segment.remember("times", partial(_times, segment)):
+            if wanted <= times:
+                return Hit(segment, start, end)
     return None
+
+
+def _times(segment: Segment) -> list[tuple[int, int, set[tuple[int, int]]]]:
+    """Return the start of each line with times of day, its end for an excerpt, and the times."""
+    found, start = [], 0
+    for line in segment.text.split("\n"):
+        if len(line) < 2000 and (times := times_in(line)):
+            found.append((start, start + min(len(line), 60), times))
+        start += len(line) + 1
+    return found

@@ -13,7 +13,6 @@ from batchrunner.grounding.text_search import Hit, find_as_written, has_unspaced
 
 #: A text with at least so many words may be reworded.
 MIN_WORDS = 6
-_MIN_UNSPACED = 16
 _MAX_LENGTH = 20_000
 _SENTENCE = re.compile(r"(?<=[.!?。！？…])\s*|\n+|\.\.\.")
 #: Words with fewer letters say little.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import partial
+from itertools import islice
 
 from batchrunner.grounding.folding import readable
 from batchrunner.grounding.folding import words as words_of
@@ -16,6 +18,8 @@ from batchrunner.grounding.words import CURRENCIES_OF, NUMBER_WORDS, SCALES, UNI
 _NOT_DIGITS = re.compile(r"[^\d.,'\s]+")
 _AROUND = 60
 _MAX_PLACES = 60
+#: Different numbers of one part that are compared with a value; few pages have so many.
+_MAX_NUMBERS = 20_000
 _CENTS = re.compile(r"cent|minor|pence|amount", re.IGNORECASE)
 _ISO_DURATION = re.compile(r"\bP(?:(\d{1,3})D)?T(?:(\d{1,3})H)?(?:(\d{1,4})M)?")
 _HOURS = re.compile(
@@ -120,10 +124,10 @@ def find_rounded(index: PageIndex, value: str, subject: Subject) -> Hit | None:
     places = len(value.partition(".")[2])
     if len(value) < 2:
         return None
-    step = Decimal(1).scaleb(-places)
+    step, wanted = Decimal(1).scaleb(-places), Decimal(value)
     for segment in index.segments:
-        for shown, at in segment.numbers.items():
-            if not _may_round(shown, places) or Decimal(value) not in _rounded(shown, step):
+        for shown, at in segment.remember("fractions", partial(_fractions, segment)):
+            if not _may_round(shown, places) or wanted not in _rounded(shown, step):
                 continue
             for place in at:
                 if not is_common(value) or is_about(segment, place, subject):
@@ -131,12 +135,18 @@ def find_rounded(index: PageIndex, value: str, subject: Subject) -> Hit | None:
     return None
 
 
+def _fractions(segment: Segment) -> list[tuple[str, list[NumberAt]]]:
+    """Return the numbers of a part that have decimals."""
+    found = ((shown, at) for shown, at in segment.numbers.items() if _may_round(shown, 0))
+    return list(islice(found, _MAX_NUMBERS))
+
+
 def find_scaled(index: PageIndex, value: str, subject: Subject) -> Hit | None:
     """Return the place of a number that a field counts in thousands or millions."""
     zeros = next((SCALES[word] for word in subject.words if len(word) > 4 and word in SCALES), None)
     step = Decimal(1).scaleb(-len(value.partition(".")[2]))
     for segment in index.segments if zeros else ():
-        for shown, at in segment.numbers.items():
+        for shown, at in islice(segment.numbers.items(), _MAX_NUMBERS):
             if len(shown) < 20 and Decimal(value) in _rounded(
                 str(Decimal(shown).scaleb(-(zeros or 0))), step
             ):
@@ -190,14 +200,21 @@ def _with_unit(index: PageIndex, value: str, unit: str) -> Hit | None:
 
 def _hours(index: PageIndex, minutes: Decimal) -> Hit | None:
     for segment in index.segments:
-        for found in _ISO_DURATION.finditer(segment.text):
-            days, hours, rest = (int(part or 0) for part in found.groups())
-            if days * 1440 + hours * 60 + rest == minutes:
-                return Hit(segment, *found.span(), how="in another unit")
-        for found in _HOURS.finditer(segment.text):
-            if int(found[1]) * 60 + int(found[2]) == minutes:
-                return Hit(segment, *found.span(), how="in another unit")
+        place = segment.remember("hours", partial(_durations, segment)).get(minutes)
+        if place:
+            return Hit(segment, *place, how="in another unit")
     return None
+
+
+def _durations(segment: Segment) -> dict[int | Decimal, tuple[int, int]]:
+    """Return the first place of each duration with hours or as ISO 8601 has it, in minutes."""
+    first: dict[int | Decimal, tuple[int, int]] = {}
+    for found in _ISO_DURATION.finditer(segment.text):
+        days, hours, rest = (int(part or 0) for part in found.groups())
+        first.setdefault(days * 1440 + hours * 60 + rest, found.span())
+    for found in _HOURS.finditer(segment.text):
+        first.setdefault(int(found[1]) * 60 + int(found[2]), found.span())
+    return first
 
 
 def find_word_for_number(index: PageIndex, value: str, subject: Subject) -> Hit | None:

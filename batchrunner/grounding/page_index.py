@@ -22,6 +22,8 @@ MAX_TOTAL = 8_000_000
 #: Places that are kept of one number.
 MAX_PLACES = 100
 _EXCERPT_BEFORE, _EXCERPT_AFTER = 20, 40
+#: What is read of a line on each side of a place: a page may be one line.
+MAX_LINE = 2_000
 
 
 class Segment:
@@ -82,9 +84,13 @@ class Segment:
         return self.keys[place][1] if place >= 0 else ""
 
     def line_at(self, position: int) -> tuple[int, int]:
-        """Return where the line at a position begins and ends."""
-        end = self.text.find("\n", position)
-        return self.text.rfind("\n", 0, position) + 1, len(self.text) if end < 0 else end
+        """Return where the line at a position begins and ends, at most MAX_LINE away."""
+        first, last = max(0, position - MAX_LINE), min(position + MAX_LINE, len(self.text))
+        start, end = (
+            self.text.rfind("\n", first, position) + 1,
+            self.text.find("\n", position, last),
+        )
+        return start or first, last if end < 0 else end
 
     def excerpt(self, start: int, end: int) -> str:
         """Return the text around a place, on one line."""

@@ -18,17 +18,20 @@ _MAX_TEXT_LENGTH = 500
 _MAX_TIP_LENGTH = 5_000
 
 
-def report(errors: JobFileErrors, *, not_done: str = "nothing was loaded") -> str:
+def report(
+    errors: JobFileErrors, *, not_done: str = "nothing was loaded", tip: str | None = None
+) -> str:
     """
     Return all problems as text that is safe for a terminal, without a final newline.
 
-    *not_done* ends the report: what did not happen because of the problems.
+    *not_done* ends the report: what did not happen because of the problems. *tip* is for all.
     """
     shown = [_block(problem) for problem in errors.problems[:MAX_PROBLEMS_SHOWN]]
     hidden = len(errors.problems) - len(shown) + errors.more
     if hidden:
         shown.append(f"… and {hidden:,} more {'problem' if hidden == 1 else 'problems'}, not shown")
-    shown.append(f"{_safe(str(errors))}; {not_done}")
+    end = "" if tip is None else f"\n  tip: {tip}"
+    shown.append(f"{_safe(str(errors))}; {not_done}{end}")
     return "\n\n".join(shown)
 
 

@@ -27,6 +27,7 @@ _NOT_JSON: Final = object()
 #: What may stand around an answer and is no part of it: white space and byte order marks.
 _PADDING = " \t\r\n\f\v\0\ufeff\u200b\u2060\xa0"
 _FENCE = re.compile(r"(```+|~~~+)[ \t]{0,9}(?:[A-Za-z0-9_+-]{0,20}[ \t]{0,9}(?:\r?\n|(?=[{\[])))?")
+_EMPTY_FENCE = re.compile(r"(```|~~~)[A-Za-z0-9_+-]{0,20}\s{0,99}(?:```|~~~)?")
 _START = re.compile(r"[\s:：](?=[{\[])")
 _OWN_LINE_BEFORE = re.compile(r"(?:[:：\n][ \t]{0,9}|^)$")
 _OWN_LINE_AFTER = re.compile(r"[ \t]{0,9}(?:\n|$)")
@@ -78,6 +79,12 @@ def wrapper_of(value: Any, named: frozenset[str] = frozenset()) -> str | None:
         return None
     (name,) = value
     return name if name not in named and name.lower() in WRAPPERS else None
+
+
+def holds_no_text(text: str) -> bool:
+    """Say whether a text holds nothing, or a fenced block that holds nothing."""
+    text = text.strip()
+    return not text or _EMPTY_FENCE.fullmatch(text) is not None
 
 
 def begins_with_json(text: str) -> bool:

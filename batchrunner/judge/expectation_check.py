@@ -67,9 +67,13 @@ def _is_nothing(value: Any) -> bool:
     return value is MISSING or value is None or value in ("", [], {})
 
 
+def is_blank(value: Any) -> bool:
+    """Whether a value is missing, null, empty or white space: what `required` does not accept."""
+    return _is_nothing(value) or (isinstance(value, str) and not value.strip())
+
+
 def _required(value: Any, rule: FieldRule) -> str | None:
-    blank = isinstance(value, str) and not value.strip()
-    return "something" if rule.required and (blank or _is_nothing(value)) else None
+    return "something" if rule.required and is_blank(value) else None
 
 
 def _counted(value: Any, rule: FieldRule) -> str | None:

@@ -1,4 +1,4 @@
-"""What the names of fields say about their values, by the names in the data file."""
+"""What the name of a field says about its value; the names are listed in `goal_words.toml`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from batchrunner.judge.words import Words, listed, plain
 
 
 class FieldKind(StrEnum):
-    """A kind of fields, as the data file names it."""
+    """A kind of field: a key of `keys` in the data file."""
 
     METADATA = "metadata"  #: about the answer, not part of it
     OUTCOME = "outcome"  #: whether it worked
     ERRORS = "errors"  #: what went wrong
     REMARK = "remark"  #: a remark of the agent
+    PAGING = "paging"  #: where in a longer list it is
+    MEASURE = "measure"  #: a number that counts nothing
+    STEPS = "steps"  #: what an agent did
+    HITS = "hits"  #: how many a list beside it should have
     COUNT = "count"  #: how many there are
     OFFER = "offer"  #: a word for nothing is an answer in it
     TITLE = "title"  #: the title or the text of a page

@@ -29,7 +29,7 @@ _NULL = re.compile(
 
 
 class Goal:
-    """A job's goal, read when a result looks wrong: that is seldom."""
+    """A job's goal; it is read only if a result looks wrong."""
 
     def __init__(self, text: str, fields: frozenset[str] = frozenset()) -> None:
         self.text = text[:MAX_GOAL_LENGTH]
@@ -45,12 +45,17 @@ class Goal:
     def says_what_if_nothing(self) -> bool:
         """Whether it says what to answer when there is nothing."""
         names_empty = _EMPTY_LIST.search(self.text) is not None
-        return (names_empty or self.plain in _words("nothing")) and self.plain not in _words(
-            "forbids"
-        )
+        return (names_empty or self.plain in _words("nothing")) and not self._forbids_nothing
+
+    @cached_property
+    def _forbids_nothing(self) -> bool:
+        """Whether one of its parts says that an empty answer is none."""
+        if self.plain not in _words("forbids"):
+            return False
+        return any(plain(part) in _words("forbids") for part in _PARTS.split(self.text))
 
     def allows_nothing_in(self, fields: Iterable[str]) -> bool:
-        """Whether it says so for fields: for those that a part names, else for all."""
+        """Whether it says so for these fields: for those that it names there, or else for all."""
         if not self.says_what_if_nothing:
             return False
         names = {plain(name) for name in islice(fields, MAX_FIELDS)} - {"  "}
@@ -78,8 +83,8 @@ class Goal:
     @cached_property
     def may_be_none(self) -> bool:
         """Whether it is a question that "no", "none" or an empty list answers."""
-        if self.says_what_if_nothing:
-            return True
+        if self.says_what_if_nothing or self._forbids_nothing:
+            return not self._forbids_nothing
         for sentence in _SENTENCE_ENDS.split(self.text):
             # After several fields, the question is about one more of them.
             if any(plain(part) in _words("either") for part in _PARTS.split(sentence)[:2]):
@@ -92,9 +97,14 @@ class Goal:
         return self.says_what_if_nothing and bool(_NULL.search(self.text.casefold()))
 
     @cached_property
-    def is_about_texts_of_others(self) -> bool:
-        """Whether it asks for titles, reviews and the like, which may speak of anything."""
-        return self.plain in _words("works")
+    def asks_for_quoted_text(self) -> bool:
+        """Whether it asks for what others wrote about anything, such as titles and reviews."""
+        return self.plain in _words("quoted_text")
+
+    @cached_property
+    def asks_for_words(self) -> bool:
+        """Whether it asks for words that a page shows, or how to do something."""
+        return self.plain in _words("speech")
 
     def is_about_access(self, text: Any) -> bool:
         """Whether a refusal says that the page could not be seen, not that nothing is there."""
@@ -119,7 +129,7 @@ class Goal:
 
     @cached_property
     def _asking(self) -> str:
-        """Return the parts that do not tell what to do with banners, logins and the like."""
+        """Return its parts, without those that say how to handle banners, logins and the like."""
         return "|".join(_parts(self))
 
     def contains(self, text: str) -> bool:
@@ -143,9 +153,9 @@ def goal_of(text: str, fields: frozenset[str] = frozenset()) -> Goal:
 
 
 @lru_cache(maxsize=2048)
-def holds_words_of_others(field: str) -> bool:
-    """Say whether a field with this name holds the words of others, such as `review_text`."""
-    return plain(field) in _words("works")
+def holds_quoted_text(field: str) -> bool:
+    """Say whether a field with this name holds what others wrote, such as `review_text`."""
+    return plain(field) in _words("quoted_text")
 
 
 @lru_cache(maxsize=64)
@@ -159,7 +169,7 @@ def _requested_by(goal: Goal) -> frozenset[str]:
 
 
 def _parts(goal: Goal) -> Iterator[str]:
-    """Give the parts of a goal that do not tell what to do with banners, logins and the like."""
+    """Give its parts, without those that say how to handle banners, logins and the like."""
     for part in _PARTS.split(goal.text):
         words = plain(part)
         if words not in _words("instructs"):

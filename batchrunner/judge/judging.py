@@ -15,7 +15,6 @@ from batchrunner.judge.field_paths import first_field
 from batchrunner.judge.goal import Goal, goal_of
 from batchrunner.judge.reported_failure import (
     failing_field,
-    has_answer_beside,
     is_nothing_at_all,
     reported_failure,
 )
@@ -129,10 +128,7 @@ def _reported(answer: Answer, expectations: Expectations, goal: Goal) -> Judgeme
         return None
     key = next((key for key in ("reason", "error") if answer.value.get(key)), field)
     finding = Finding(rule=REPORTED, path=answer.path_of(key), seen=shown(answer.value.get(key)))
-    # What stands beside an answer may be about a part of it, or a part of it; unless it has a
-    # reason. And what the goal speaks of may be data.
-    is_partial = not answer.value.get("reason") and has_answer_beside(answer.value)
-    if goal.mentions(field) or is_partial:
+    if goal.mentions(field):  # it may be data
         return _suspect([finding], expectations)
     return _bad(reported_failure(answer.value), [finding])
 
@@ -168,7 +164,7 @@ def _by_breaches(answer: Answer, expectations: Expectations) -> Judgement | None
     found = list(islice(_breaches(answer, expectations), MAX_FINDINGS)) if answer.is_json else []
     if not found:
         return None
-    message = "; ".join(f"{one.path} is {one.seen}, not {one.wanted}" for one in found)
+    message = "; ".join(one.sentence for one in found)
     return _bad(
         Failed(category=FailureCategory.INVALID_RESULT, code=found[0].rule, message=message), found
     )

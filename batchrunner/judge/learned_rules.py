@@ -1,4 +1,4 @@
-"""What a job file should say so that the judge agrees with a person; pure."""
+"""Turns what a person rejected or accepted into lines of `expect`; pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from batchrunner.judge.expectation_check import (
     MAX_COMPARED_LENGTH,
     expectation_breaches,
     field_rules_of,
+    is_blank,
     same_text,
 )
 from batchrunner.judge.field_paths import MISSING, WHOLE, find, is_path
@@ -39,7 +40,7 @@ def rule_of_rejection(
         if path is not None and (rule := _rule_at(value, path)) is not None:
             return rule
     if isinstance(value, dict) and value:
-        hollow = [name for name, part in value.items() if _is_nothing(part) and is_path(name)]
+        hollow = [name for name, part in value.items() if is_blank(part) and is_path(name)]
         return {"required": hollow} if hollow else None
     return _rule_at(value, WHOLE)
 
@@ -101,7 +102,7 @@ def _rule_at(value: Any, path: str) -> Expect | None:
     if not is_path(path):
         return None
     for _, seen in zip(range(_MAX_MATCHES), _values(value, path), strict=False):
-        if _is_nothing(seen):
+        if is_blank(seen):
             return {"required": [path]}
         if isinstance(seen, bool | int | float) or (
             isinstance(seen, str) and len(seen) <= MAX_COMPARED_LENGTH
@@ -115,14 +116,9 @@ def _rule_at(value: Any, path: str) -> Expect | None:
 def _values(value: Any, path: str) -> Iterator[Any]:
     """Give what is at a path: first what is nothing, then the rest."""
     seen = [found.value for _, found in zip(range(_MAX_MATCHES), find(value, path), strict=False)]
-    yield from sorted(seen, key=lambda each: not _is_nothing(each))
+    yield from sorted(seen, key=lambda each: not is_blank(each))
 
 
 def _exists(value: Any, path: str) -> bool:
     found = zip(range(_MAX_MATCHES), find(value, path), strict=False)
     return any(match.value is not MISSING for _, match in found)
-
-
-def _is_nothing(value: Any) -> bool:
-    blank = isinstance(value, str) and not value.strip()
-    return blank or value is MISSING or value is None or value in ([], {})

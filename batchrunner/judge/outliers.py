@@ -34,7 +34,7 @@ K = TypeVar("K")
 
 
 class PeerResult(NamedTuple):
-    """What a comparison needs of a job and its result."""
+    """What a comparison needs to know of a job and its result."""
 
     url: str
     goal: str

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from batchrunner.judge.answer import WRAPPERS
-from batchrunner.judge.sorted_values import answers_in
+from batchrunner.judge.answer import WRAPPERS, holds_no_text
 from batchrunner.judge.text_rules import is_about_a_wall
 from batchrunner.judge.value_kinds import says_nothing
 from batchrunner.model import Failed, FailureCategory
 
 #: Characters of a reason that is no text.
 MAX_REASON_LENGTH = 20_000
-_REPORT = ("status", "error", "reason", "message", "code", "details", "partial", "retryable")
 
 
 def failing_field(value: Any) -> str | None:
@@ -36,19 +34,13 @@ def _says_something(error: Any) -> bool:
     return bool(error)
 
 
-def has_answer_beside(value: dict[str, Any]) -> bool:
-    """Say whether a result holds an answer beside the fields that report its failure."""
-    rest = {name: part for name, part in value.items() if name not in _REPORT}
-    return bool(rest) and answers_in(rest)
-
-
 def is_nothing_at_all(value: Any, named: frozenset[str] = frozenset()) -> bool:
-    """Say whether a result is null or blank, also in the sole field of a wrapper."""
+    """Say whether a result is null or blank, also in a wrapper's sole field or a fenced block."""
     if isinstance(value, dict) and len(value) == 1:
         ((name, value),) = value.items()
         if name in named or name.lower() not in WRAPPERS:
             return False
-    return value is None or (isinstance(value, str) and not value.strip())
+    return value is None or (isinstance(value, str) and holds_no_text(value))
 
 
 def reported_failure(value: dict[str, Any]) -> Failed:

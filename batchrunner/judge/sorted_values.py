@@ -5,16 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from batchrunner.judge.field_names import FieldKind, is_named
 from batchrunner.judge.result_values import (
     Leaf,
-    TooLarge,
     containers,
     direct_leaves,
     parts_of,
 )
-from batchrunner.judge.rules import BANNER, ERROR_PAGE, NOT_READY, REPORTED, SCHEMA_ECHO, WALLS
+from batchrunner.judge.rules import (
+    BANNER,
+    ERROR_PAGE,
+    NOT_READY,
+    PLACEHOLDER,
+    REPORTED,
+    SCHEMA_ECHO,
+    WALLS,
+)
+from batchrunner.judge.stand_ins import is_sample, stand_ins
 from batchrunner.judge.text_rules import TextFinding
-from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_of
+from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_found, value_of
 
 #: Characters of texts that are looked through in one result: it bounds the time.
 MAX_JUDGED_TEXT = 6000
@@ -36,18 +45,11 @@ class SortedValues:
     values: list[Value] = field(default_factory=list)
     odd: list[Value] = field(default_factory=list)  #: found in objects that hold little else
     has_answer: bool = False
+    only_empty_lists: bool = False  #: the result has lists, and all of them are empty
 
     def of(self, *kinds: Kind) -> list[Value]:
         """Return those of some kinds."""
         return [each for each in self.values if each.kind in kinds]
-
-
-def answers_in(value: Any) -> bool:
-    """Say whether a value holds an answer, whatever else is in it."""
-    try:
-        return sorted_values(value).has_answer
-    except TooLarge:
-        return True
 
 
 def sorted_values(value: Any) -> SortedValues:
@@ -57,14 +59,20 @@ def sorted_values(value: Any) -> SortedValues:
     Raises:
         TooLarge: The result is nested too deep or has too many values.
     """
-    seen = SortedValues()
+    seen = SortedValues(only_empty_lists=_has_only_empty_lists(value))
     for rule, all_keys in ((SCHEMA_ECHO, _SCHEMA_KEYS), (NOT_READY, _PLAN_KEYS)):
         if isinstance(value, dict) and any(keys <= value.keys() for keys in all_keys):
             seen.values.append(Value(Leaf(None, "", value), Kind.FOUND, TextFinding(rule)))
             return seen
-    if not (value and isinstance(value, dict | list)):
+    if value and isinstance(value, dict | list):
+        seen.odd += stand_ins(value)
+        _sort_containers(value, seen)
+    else:
         _sort_group([Leaf(None, "", value)], seen, MAX_JUDGED_TEXT)
-        return seen
+    return seen
+
+
+def _sort_containers(value: dict[str, Any] | list[Any], seen: SortedValues) -> None:
     left = MAX_JUDGED_TEXT
     for count, container in enumerate(containers(value)):
         parts = parts_of(container.value)
@@ -74,7 +82,28 @@ def sorted_values(value: Any) -> SortedValues:
             seen.has_answer = any(_is_something(part) for part in parts)
         elif not seen.has_answer or any(map(is_nothing, parts)):
             left = _sort_group(list(direct_leaves(container)), seen, left)
-    return seen
+
+
+def _has_only_empty_lists(value: Any) -> bool:
+    """Say whether an object has lists, perhaps one object further in, and all are empty."""
+    if not isinstance(value, dict) or len(value) > MAX_SORTED:
+        return False
+    parts = list(value.values())
+    parts += [
+        one
+        for part in parts
+        if isinstance(part, dict) and len(part) <= MAX_SORTED
+        for one in part.values()
+    ]
+    lists = [part for part in parts if isinstance(part, list)]
+    return bool(lists) and not any(lists)
+
+
+def _uncounted(each: Value) -> Value:
+    """Return the only answer beside empty lists: a number may count what is not in them."""
+    number = each.leaf.value
+    is_count = type(number) is int and number > 0 and not is_named(each.leaf.key, FieldKind.MEASURE)
+    return each._replace(kind=Kind.ASIDE) if is_count and each.kind is Kind.ANSWER else each
 
 
 def _is_odd(value: Value, answers: int, nothing: int) -> bool:
@@ -97,7 +126,7 @@ def _sort_group(group: list[Leaf], seen: SortedValues, left: int) -> int:
     for leaf in group[:MAX_SORTED]:
         each = value_of(leaf, left)
         if each.kind is Kind.COUNT:
-            is_of_nothing = any(other.value == [] for other in group)
+            is_of_nothing = any(other.value == [] for other in group) or seen.only_empty_lists
             each = each._replace(kind=Kind.ASIDE if is_of_nothing else Kind.ANSWER)
         left -= max(len(leaf.value), MIN_COUNTED_TEXT) if isinstance(leaf.value, str) else 0
         sorted_here.append(each)
@@ -106,6 +135,16 @@ def _sort_group(group: list[Leaf], seen: SortedValues, left: int) -> int:
             break
     answers += any(not is_nothing(leaf.value) for leaf in group[MAX_SORTED:])
     nothing = sum(is_nothing(each.leaf.value) for each in sorted_here)
+    if seen.only_empty_lists and answers == 1:
+        sorted_here = [_uncounted(each) for each in sorted_here]
+        answers = sum(each.kind is Kind.ANSWER for each in sorted_here)
+    if any(each.rule == PLACEHOLDER for each in sorted_here):
+        samples = [
+            value_found(each.leaf, PLACEHOLDER)
+            for each in sorted_here
+            if is_sample(each.leaf.value)
+        ]
+        seen.odd += samples if len(samples) > 1 else []
     echoes = [each for each in sorted_here if each.rule == SCHEMA_ECHO]
     seen.odd += echoes if len(echoes) >= max(answers, 1) else []
     seen.odd += [each for each in sorted_here if _is_odd(each, answers, nothing)]

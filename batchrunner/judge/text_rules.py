@@ -56,7 +56,7 @@ _SEGMENT_END = re.compile(r"[.!?…,;\n。！？，、]")
 _FIRST_WORD = re.compile(r"([^\W\d_]{1,10})(?:\s*[,.;:!–—、。，]|\s+-\s|$)")
 
 
-class Group(NamedTuple):
+class WordGroup(NamedTuple):
     """Words of one kind in the data file."""
 
     rule: str
@@ -104,7 +104,7 @@ def _finding_in(text: str) -> TextFinding | None:
 
 
 def _finding_in_words(text: str, words: str) -> TextFinding | None:
-    """Say what a text is whose words are not all known."""
+    """Say what a text is by the listed words inside it."""
     title = _begins_with_title(text)
     if title and title.certain:
         return TextFinding(title.rule, certain=True)
@@ -120,7 +120,7 @@ def _finding_in_words(text: str, words: str) -> TextFinding | None:
 
 
 def _is_said_by_the_page(text: str, words: str) -> bool:
-    """Say whether a sentence begins with the words of a wall, and no agent tells of it."""
+    """Say whether a sentence begins with a wall's own words, and the text is no agent's report."""
     return words not in _agent() and any(
         match.kind.certain and match.start <= MAX_BEFORE_WALL
         for sentence in islice(_SENTENCE_END.split(text), MAX_SENTENCES)
@@ -131,7 +131,7 @@ def _is_said_by_the_page(text: str, words: str) -> bool:
 def _paired(words: str) -> str | None:
     """Return the rule of a pair of lists with words of both in a text."""
     for rule, one, other in _pairs():
-        # What an agent tells of its steps is an answer if there is a number in it.
+        # An agent's report of its steps is an answer if there is a number in it.
         if rule == EMPTY and any(sign.isdigit() for sign in words):
             continue
         if words in one and words in other:
@@ -145,7 +145,7 @@ def begins_with_answer(text: str) -> bool:
     return first is not None and first[1].casefold() in _answers()
 
 
-def _titled(text: str) -> Group | None:
+def _titled(text: str) -> WordGroup | None:
     """Return the group of a title that has a site's name after it or before it."""
     if len(text) > 100 or not _SITE.search(text):
         return None
@@ -155,7 +155,7 @@ def _titled(text: str) -> Group | None:
     return None
 
 
-def _begins_with_title(text: str) -> Group | None:
+def _begins_with_title(text: str) -> WordGroup | None:
     """Return the group of a wall's or an error page's title that is the first sentence."""
     text = text.strip("`~ \n")
     for ends, is_certain in ((_SENTENCE_END, True), (_SEGMENT_END, False)):
@@ -183,6 +183,11 @@ def is_zero(text: str) -> bool:
     return len(text) < 20 and _ZERO.fullmatch(text.strip()) is not None
 
 
+def is_sample_text(text: str) -> bool:
+    """Say whether a text is an address or a number that stands for any."""
+    return _SAMPLE.fullmatch(text.strip()[:80]) is not None
+
+
 def is_about_a_wall(text: str) -> bool:
     """Say whether a reason for a failure is a wall."""
     words = plain(text)
@@ -192,7 +197,7 @@ def is_about_a_wall(text: str) -> bool:
 
 
 def is_said_by_agent(text: Any) -> bool:
-    """Say whether a text begins as an agent does that tells what it saw or did."""
+    """Say whether a text begins like an agent's report of what it saw or did."""
     return isinstance(text, str) and plain(text) in _agent()
 
 
@@ -204,11 +209,11 @@ def mentions_wall(name: str) -> str | None:
 
 
 @cache
-def _groups() -> list[tuple[Group, dict[str, Any]]]:
+def _groups() -> list[tuple[WordGroup, dict[str, Any]]]:
     entries = listed("words.toml")["words"]
     return [
         (
-            Group(
+            WordGroup(
                 each["rule"],
                 each.get("certain", False),
                 each.get("absence", False),
@@ -221,7 +226,7 @@ def _groups() -> list[tuple[Group, dict[str, Any]]]:
 
 
 @cache
-def _whole() -> Words[Group]:
+def _whole() -> Words[WordGroup]:
     return Words(
         (group, word)
         for group, each in _groups()
@@ -231,7 +236,7 @@ def _whole() -> Words[Group]:
 
 
 @cache
-def _parts() -> Words[Group]:
+def _parts() -> Words[WordGroup]:
     return Words(
         (group, word)
         for group, each in _groups()
@@ -255,5 +260,5 @@ def _answers() -> frozenset[str]:
 
 @cache
 def _agent() -> Words[str]:
-    """Return how an agent begins to tell what it saw."""
+    """Return the words with which agents begin a report of what they saw."""
     return Words(("", word) for word in listed("goal_words.toml")["agent"]["all"])

@@ -15,6 +15,8 @@ from batchrunner.judge.words import Words, listed, plain
 
 #: Characters of a text that may be about an answer and no part of it.
 MAX_METADATA = 500
+#: A longer text in a field for errors says something.
+MAX_NO_ERROR = 80
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "float", "text"})
 _WORD_FAILURES = re.compile(
     r"(?:(?:goal|task)[ _-])?(?:fail(?:ed|ure)?|errors?|unsuccessful|not[ _-]found|incomplete|"
@@ -32,7 +34,7 @@ class Kind(Enum):
 
     NOTHING = auto()  #: null, a blank text, an empty list
     ZERO = auto()  #: a zero that counts nothing
-    COUNT = auto()  #: how many there are: no answer beside an empty list
+    COUNT = auto()  #: how many there are, or a place in a list: no answer beside an empty list
     ASIDE = auto()  #: about the answer, and no part of it
     REMARK = auto()  #: an agent's remark about an answer
     FOUND = auto()  #: what a rule finds
@@ -71,6 +73,8 @@ def value_of(leaf: Leaf, left: int) -> Value:
         return Value(leaf, Kind.ASIDE) if value == 0 else value_found(leaf, REPORTED)
     if is_named(leaf.key, FieldKind.COUNT):
         return Value(leaf, Kind.ANSWER if value == 0 else Kind.COUNT)
+    if is_named(leaf.key, FieldKind.PAGING):
+        return Value(leaf, Kind.COUNT)
     is_code = leaf.key.lower() == "code" or is_named(leaf.key, FieldKind.OUTCOME)
     is_http_failure = value in range(400, 600) and is_code
     if is_http_failure or is_named(leaf.key, FieldKind.METADATA):
@@ -86,7 +90,7 @@ def _sort_flag(leaf: Leaf, value: bool) -> Value:
         return Value(leaf, Kind.ASIDE) if value != is_failure else value_found(leaf, REPORTED)
     if value and (rule := mentions_wall(leaf.key)):
         return value_found(leaf, rule)
-    return Value(leaf, Kind.ANSWER)
+    return Value(leaf, Kind.COUNT if is_named(leaf.key, FieldKind.PAGING) else Kind.ANSWER)
 
 
 def _sort_text(leaf: Leaf, text: str, left: int) -> Value:
@@ -106,8 +110,9 @@ def _sort_text(leaf: Leaf, text: str, left: int) -> Value:
     found = finding_in(text) if left > 0 and not is_number else None
     is_offer = is_named(leaf.key, FieldKind.OFFER)
     if found is None or (is_offer and found.rule in (PLACEHOLDER, BOT_WALL, REFUSAL)):
-        remark = is_named(leaf.key, FieldKind.REMARK)
-        return Value(leaf, Kind.REMARK if remark else Kind.ANSWER)
+        if is_named(leaf.key, FieldKind.REMARK):
+            return Value(leaf, Kind.REMARK)
+        return Value(leaf, Kind.COUNT if is_named(leaf.key, FieldKind.PAGING) else Kind.ANSWER)
     return Value(leaf, Kind.FOUND, found)
 
 
@@ -129,13 +134,19 @@ def says_nothing(text: str) -> bool:
     """Say whether a text in a field for errors says that there is none."""
     words = plain(text)
     found = finding_in(text)
-    placeholder = found is not None and found.rule in (PLACEHOLDER, EMPTY) and found.is_title
-    return placeholder or (len(text) < 60 and _no_error().whole(words) is not None)
+    if found is not None and found.rule in (PLACEHOLDER, EMPTY) and found.is_title:
+        return True
+    if len(text) > MAX_NO_ERROR:
+        return False
+    kinds = {match.kind for match in _no_error().find(words)}
+    return "but" not in kinds and ("part" in kinds or _no_error().whole(words) == "all")
 
 
 @cache
 def _no_error() -> Words[str]:
-    return Words(("", word) for word in listed("goal_words.toml")["no_error"]["all"])
+    """Return the words that say that there is no error, and those that take it back."""
+    listed_words = listed("goal_words.toml")["no_error"]
+    return Words((kind, word) for kind, words in listed_words.items() for word in words)
 
 
 def _repeats_name(text: str, key: str) -> bool:

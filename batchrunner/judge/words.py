@@ -1,4 +1,4 @@
-"""Finds listed words in texts: in any case and punctuation, and in a time that is bounded."""
+"""Finds listed words in texts, whatever their case and punctuation, in bounded time."""
 
 from __future__ import annotations
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+#: What a finding saw where nothing is, and wanted where anything would have done.
+NOTHING, SOMETHING = "nothing", "something"
+
 
 class Verdict(StrEnum):
     """What the judge thinks of a result."""
@@ -22,3 +25,13 @@ class Finding:
     path: str  #: where; `.` is the whole result
     seen: str  #: the value there, shortened and safe to show
     wanted: str = ""  #: what should be there, if the rule can say
+
+    @property
+    def sentence(self) -> str:
+        """Say what is there, and what should be there."""
+        if self.wanted == SOMETHING:
+            where = "the result" if self.path == "." else self.path
+            return f"{where} is missing" if self.seen == NOTHING else f"{where} is empty"
+        if self.seen == NOTHING:
+            return f"{self.path} is missing" + (f" (wanted: {self.wanted})" if self.wanted else "")
+        return f"{self.path} is {self.seen}" + (f", not {self.wanted}" if self.wanted else "")

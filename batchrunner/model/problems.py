@@ -23,10 +23,13 @@ class Problem:
 class JobFileErrors(Exception):
     """Everything that is wrong in one job file, in the order of the file."""
 
-    def __init__(self, problems: tuple[Problem, ...], *, more: int = 0) -> None:
+    def __init__(
+        self, problems: tuple[Problem, ...], *, more: int = 0, can_leave_out: bool = False
+    ) -> None:
         super().__init__(problems)
         self.problems = problems
         self.more = more  #: problems of the same kinds that were only counted
+        self.can_leave_out = can_leave_out  #: without the rows that have them, the file is right
 
     def __str__(self) -> str:
         count = len(self.problems) + self.more

@@ -1,4 +1,4 @@
-"""What a person says of a result."""
+"""What a person decided about a result."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from batchrunner.model.findings import Finding
 REJECTED = "rejected"
 
 
-class ReviewWord(StrEnum):
-    """What a person says of a result."""
+class ReviewDecision(StrEnum):
+    """What a person decided about a result."""
 
     ACCEPTED = "accepted"  #: it is good as it is
     REJECTED = "rejected"  #: it is not what was asked for
@@ -21,9 +21,9 @@ class ReviewWord(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Review:
-    """A person's word about the result of an attempt."""
+    """What a person decided about the result of an attempt, and why."""
 
-    word: ReviewWord
+    decision: ReviewDecision
     at: datetime
     because: str = ""  #: why, in the person's words; empty: not said
     findings: tuple[Finding, ...] = ()  #: what rules had found in the result before

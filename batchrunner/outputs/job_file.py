@@ -17,6 +17,7 @@ from batchrunner.model.grounding_rule import GroundingRule
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.job_file import AUTO, HostRule, StopLoss
 from batchrunner.model.quality import QualityBounds
+from batchrunner.text.format import exact_percent
 
 #: Ends of file names that select it.
 SUFFIXES = (".yaml", ".yml")
@@ -81,7 +82,8 @@ def plain_settings(settings: Settings) -> dict[str, Any]:
     """
     Return the settings that differ from the defaults, as a job file says them.
 
-    A canary is left out: jobs that failed once would hardly pass it.
+    A canary is left out: jobs that failed once would hardly pass it. So is the least number of
+    rows, which a part of the jobs cannot have.
     """
     usual = asdict(Settings())
     said = {
@@ -130,7 +132,7 @@ def _host(rule: HostRule) -> dict[str, Any]:
 def _stop_loss(rule: StopLoss) -> Any:
     if rule.share is None and rule.cost is None:
         return "never"
-    share = None if rule.share is None else _percent(rule.share)
+    share = None if rule.share is None else exact_percent(rule.share)
     said = {"share": share, "cost": None if rule.cost is None else str(rule.cost)}
     return {name: value for name, value in said.items() if value is not None}
 
@@ -138,11 +140,10 @@ def _stop_loss(rule: StopLoss) -> Any:
 def _quality(bounds: QualityBounds) -> dict[str, Any]:
     usual = QualityBounds()
     said = {
-        "rows": bounds.rows if bounds.rows_share is None else _percent(bounds.rows_share),
-        "coverage": {path: _percent(share) for path, share in bounds.coverage.items()} or None,
+        "coverage": {path: exact_percent(share) for path, share in bounds.coverage.items()} or None,
         "unique": list(bounds.unique) or None,
-        "duplicates": None if bounds.duplicates is None else _percent(bounds.duplicates),
-        "drift": "off" if bounds.drift is None else _percent(bounds.drift),
+        "duplicates": None if bounds.duplicates is None else exact_percent(bounds.duplicates),
+        "drift": "off" if bounds.drift is None else exact_percent(bounds.drift),
         "on_bad": str(bounds.on_bad),
     }
     same = {name for name in ("drift", "on_bad") if getattr(bounds, name) == getattr(usual, name)}
@@ -157,7 +158,7 @@ def _diff(diff: DiffSettings) -> dict[str, Any]:
 
 def _grounding(rule: GroundingRule) -> Any:
     words = {Decimal(0): "off", Decimal(1): "all"}
-    sample = words.get(rule.sample) or _percent(rule.sample)
+    sample = words.get(rule.sample) or exact_percent(rule.sample)
     return {"sample": sample, "with_profiles": True} if rule.with_profiles else sample
 
 
@@ -168,10 +169,6 @@ _PLAIN_RULES: Mapping[type, Callable[[Any], Any]] = {
     GroundingRule: _grounding,
     DiffSettings: _diff,
 }
-
-
-def _percent(share: Decimal) -> str:
-    return f"{(share * 100).normalize():f}%"
 
 
 def _deep(value: Any) -> Any:

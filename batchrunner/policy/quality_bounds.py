@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
 
 from batchrunner.model.quality import QualityBounds, QualityReason, QualityWord
 from batchrunner.policy.watched_results import WatchedResult
 from batchrunner.quality.sketches import Repeats
+from batchrunner.text.format import exact_percent
 
 #: Different answers that are told apart exactly; beyond them, repeats are estimated.
 EXACT_ANSWERS = 100_000
@@ -53,7 +53,7 @@ class BoundCounts:
             if empty > (1 - least) * (self._delivered + open_jobs):
                 text = (
                     f"`{path}` is empty in {empty:,} of {self._delivered:,} rows, so that "
-                    f"{_percent(least)} of all rows can no longer hold it"
+                    f"{exact_percent(least)} of all rows can no longer hold it"
                 )
                 yield _reason("coverage", text, empty, path)
 
@@ -62,7 +62,7 @@ class BoundCounts:
         if most is not None and surplus > most * (self._answers.total + open_jobs):
             text = (
                 f"{surplus:,} of {self._answers.total:,} answers repeat another: more than "
-                f"{_percent(most)} of all rows, whatever is still to come"
+                f"{exact_percent(most)} of all rows, whatever is still to come"
             )
             yield _reason("duplicates", text, surplus)
 
@@ -71,10 +71,6 @@ class BoundCounts:
         if least is not None and possible < least:
             text = f"{possible:,} rows are still possible; `rows` asks for {least:,}"
             yield _reason("rows", text, least - possible)
-
-
-def _percent(share: Decimal) -> str:
-    return f"{(share * 100).normalize():f}%"
 
 
 def _reason(kind: str, text: str, count: int, column: str | None = None) -> QualityReason:

@@ -59,7 +59,7 @@ Shows: TypeAlias = Callable[[WatchedResult], bool | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shift:
+class Anomaly:
     """Something that nearly all of the newest results show, and that is no chance."""
 
     kind: str  #: `empty`, `suspect` or `same`
@@ -111,12 +111,12 @@ def in_order(results: Collection[WatchedResult]) -> list[WatchedResult]:
     return kept[-MAX_RESULTS:]
 
 
-def shifts(
+def anomalies(
     results: Sequence[WatchedResult],
     *,
     resumed: bool = False,
     coverage: Mapping[str, Decimal] | None = None,
-) -> list[Shift]:
+) -> list[Anomaly]:
     """
     Return what the newest results show beyond chance, the surest first; *results* are in order.
 
@@ -127,14 +127,14 @@ def shifts(
         return []
     found = [*_fields_gone(results), *_not_good(results, resumed), *_same(results, resumed)]
     if not resumed:
-        found += _gone_since_edition(results, {shift.column for shift in found})
+        found += _gone_since_edition(results, {anomaly.column for anomaly in found})
     rare = {path for path, least in (coverage or {}).items() if least < USUAL_COVERAGE}
-    found = [shift for shift in found if shift.column not in rare]
+    found = [anomaly for anomaly in found if anomaly.column not in rare]
     seen_hosts = frozenset(each.host for each in results)
-    return [replace(shift, seen_hosts=seen_hosts) for shift in found]
+    return [replace(anomaly, seen_hosts=seen_hosts) for anomaly in found]
 
 
-def stops(shift: Shift, open_jobs: Mapping[str, int]) -> bool:
+def stops(anomaly: Anomaly, open_jobs: Mapping[str, int]) -> bool:
     """
     Return whether a finding is about most of what is left; *open_jobs* are counted by host.
 
@@ -142,19 +142,20 @@ def stops(shift: Shift, open_jobs: Mapping[str, int]) -> bool:
     that has brought nothing yet says nothing for or against it.
     """
     total = sum(open_jobs.values())
-    bad = sum(open_jobs.get(host, 0) for host in shift.bad_hosts)
-    active = sum(open_jobs.get(host, 0) for host in shift.seen_hosts)
-    if not bad or len(shift.bad_hosts) < MOST * (len(shift.bad_hosts) + len(shift.fine_hosts)):
+    bad = sum(open_jobs.get(host, 0) for host in anomaly.bad_hosts)
+    active = sum(open_jobs.get(host, 0) for host in anomaly.seen_hosts)
+    bad_hosts, fine_hosts = len(anomaly.bad_hosts), len(anomaly.fine_hosts)
+    if not bad or bad_hosts < MOST * (bad_hosts + fine_hosts):
         return False
-    if len(shift.bad_hosts) == 1:
+    if bad_hosts == 1:
         return bad >= MOST * total or (bad >= MOST * active and bad >= ONE_HOST_SHARE * total)
-    return len(shift.bad_hosts) >= MANY_HOSTS or bad >= active / 2
+    return bad_hosts >= MANY_HOSTS or bad >= active / 2
 
 
 # ---- what may be found ----
 
 
-def _fields_gone(results: Sequence[WatchedResult]) -> Iterator[Shift]:
+def _fields_gone(results: Sequence[WatchedResult]) -> Iterator[Anomaly]:
     """Yield the fields that held something before and are empty now; outer fields first."""
     newest = results[-WINDOWS[0] :]
     still = Counter(chain.from_iterable(_filled(each) for each in newest))
@@ -162,8 +163,8 @@ def _fields_gone(results: Sequence[WatchedResult]) -> Iterator[Shift]:
     known = frozenset[str]().union(*before.values())
     gone = [name for name in known if still[name] <= ALLOWED_GOOD]
     for name in sorted(gone, key=lambda name: (name.count(".") + name.count("["), name)):
-        if shift := _shift(results, "empty", name, _emptiness(results, name)):
-            yield shift
+        if anomaly := _anomaly(results, "empty", name, _emptiness(results, name)):
+            yield anomaly
 
 
 def _emptiness(results: Sequence[WatchedResult], name: str) -> Shows:
@@ -187,7 +188,7 @@ def _emptiness(results: Sequence[WatchedResult], name: str) -> Shows:
     return shows
 
 
-def _gone_since_edition(results: Sequence[WatchedResult], known: set[str]) -> Iterator[Shift]:
+def _gone_since_edition(results: Sequence[WatchedResult], known: set[str]) -> Iterator[Anomaly]:
     """Yield the fields that the same jobs' results held in the last good edition."""
     newest = [each for each in results if each.held_before is not None and each.fields is not None]
     held = Counter(chain.from_iterable(each.held_before or () for each in newest[-WINDOWS[0] :]))
@@ -206,18 +207,18 @@ def _gone_since_edition(results: Sequence[WatchedResult], known: set[str]) -> It
                 break
 
 
-def _not_good(results: Sequence[WatchedResult], resumed: bool) -> Iterator[Shift]:
+def _not_good(results: Sequence[WatchedResult], resumed: bool) -> Iterator[Anomaly]:
     def shows(each: WatchedResult) -> bool | None:
         return not each.good
 
-    shift = _shift(results, "suspect", "", shows)
-    if shift is None and not resumed:
-        shift = _from_start(results, "suspect", shows)
-    if shift:
-        yield shift
+    anomaly = _anomaly(results, "suspect", "", shows)
+    if anomaly is None and not resumed:
+        anomaly = _from_start(results, "suspect", shows)
+    if anomaly:
+        yield anomaly
 
 
-def _same(results: Sequence[WatchedResult], resumed: bool) -> Iterator[Shift]:
+def _same(results: Sequence[WatchedResult], resumed: bool) -> Iterator[Anomaly]:
     """Yield that all of the newest answers are equal, where their urls are not."""
     digests = Counter(_digest(each) for each in results[-WINDOWS[0] :])
     digest, count = digests.most_common(1)[0]
@@ -230,18 +231,20 @@ def _same(results: Sequence[WatchedResult], resumed: bool) -> Iterator[Shift]:
     alike = [each for each in results if _digest(each) == digest]
     if len({each.url for each in alike[-WINDOWS[0] :]}) < BAD_SHARE * WINDOWS[0]:
         return
-    shift = _shift(results, "same", "", shows)
+    anomaly = _anomaly(results, "same", "", shows)
     specific = alike[-1].fields is not None and alike[-1].fields.specific
-    if shift is None and specific and not resumed:
-        shift = _from_start(results, "same", shows)
-    if shift:
-        yield shift
+    if anomaly is None and specific and not resumed:
+        anomaly = _from_start(results, "same", shows)
+    if anomaly:
+        yield anomaly
 
 
 # ---- how sure it is ----
 
 
-def _shift(results: Sequence[WatchedResult], kind: str, column: str, shows: Shows) -> Shift | None:
+def _anomaly(
+    results: Sequence[WatchedResult], kind: str, column: str, shows: Shows
+) -> Anomaly | None:
     """Return what the newest results show and those before do not, if that is no chance."""
     telling = [(each, shown) for each in results if (shown := shows(each)) is not None]
     latest = telling[-WINDOWS[0] :]
@@ -302,7 +305,7 @@ def _kind(result: WatchedResult, name: str) -> str:
     return result.goal if name == "goal" else result.kinds.get(name, "")
 
 
-def _from_start(results: Sequence[WatchedResult], kind: str, shows: Shows) -> Shift | None:
+def _from_start(results: Sequence[WatchedResult], kind: str, shows: Shows) -> Anomaly | None:
     """Return what nearly all results of a batch show from its start on."""
     telling = [(each, shown) for each in results if (shown := shows(each)) is not None]
     bad = sum(shown for _, shown in telling)
@@ -317,12 +320,12 @@ def _shown(telling: Sequence[tuple[WatchedResult, bool]]) -> set[int]:
 
 def _found(
     kind: str, column: str, recent: Sequence[WatchedResult], showing: Collection[int], said: str
-) -> Shift:
+) -> Anomaly:
     """Return what was found, *showing* in some attempts' results of those that are recent."""
     bad, fine = Counter[str](), Counter[str]()
     for each in recent:
         (bad if each.attempt_id in showing else fine)[each.host] += 1
-    return Shift(
+    return Anomaly(
         kind=kind,
         column=column,
         results=len(recent),

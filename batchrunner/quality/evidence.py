@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from batchrunner.model.quality import DEFAULT_DRIFT, QualityBounds, QualityReason, QualityWord
+from batchrunner.quality.sample_table import SampleTable
 from batchrunner.quality.shares import LIKELY, Count, Rise, Stratum, overall_rise, rise_of, strata
-from batchrunner.quality.table import SampleTable
 from batchrunner.text.format import counted
 
 #: Least rise that makes a batch bad: over all hosts, and on one host.

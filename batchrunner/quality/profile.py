@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from batchrunner.judge.answer import read_answer
+from batchrunner.quality.asked_fields import GoalFields
 from batchrunner.quality.fields import Cell, Container, cells_of, fields_of
 from batchrunner.quality.sketches import Repeats, Sample, hash_of
 
@@ -39,6 +40,7 @@ class ProfileRow(NamedTuple):
     result: str | None = None  #: JSON text as the API sent it
     columns: Mapping[str, Any] = {}  #: carried input cells
     named: frozenset[str] = frozenset()  #: top-level fields that its schema names
+    goal: str = ""
 
 
 class SampledRow(NamedTuple):
@@ -94,6 +96,7 @@ class Profile:
         self._filled: Counter[str] = Counter()
         self._empty: Counter[str] = Counter()
         self._shapes: Counter[tuple[str, ...]] = Counter()  # of fields that hold nothing
+        self._goals = GoalFields()
         self._pending = 0  # shapes that are counted
         self._priorities: dict[str, tuple[int, int]] = {}
         self._last_path: tuple[int, int] | None = None  # paths from here on are not kept
@@ -135,6 +138,7 @@ class Profile:
             answer = None
         filled, empty = fields_of(answer.value if answer else None)
         self.blank += not filled
+        self._goals.add(_template(row), filled, empty if filled else ())
         self._shapes[empty] += 1
         answered = hash_of(_own_words(row)) if filled else 0
         if filled:
@@ -232,6 +236,7 @@ class Profile:
                     self._empty[path] += count
         self._shapes.clear()
         self._bound_paths()
+        self._goals.keep(self._keeps)
 
     def _bound_paths(self) -> None:
         known = self._filled.keys() | self._empty.keys()
@@ -259,6 +264,7 @@ class Profile:
             self.unique.setdefault(path, Repeats(EXACT_ANSWERS)).merge(repeats)
         self._filled.update(other._filled)
         self._empty.update(other._empty)
+        self._goals.merge(other._goals)
         self._merge_hosts(other)
         for limit in (self._last_path, other._last_path):
             if limit is not None and (self._last_path is None or limit < self._last_path):
@@ -289,6 +295,17 @@ class Profile:
         self._add_up()
         return self._empty
 
+    def asked(self, path: str, other: Profile | None = None) -> int:
+        """
+        Return how many delivered rows are asked for a field.
+
+        Rows are left out if their goal has the field in no row, neither here nor in *other*.
+        """
+        self._add_up()
+        if other is not None:
+            other._add_up()
+        return self.delivered - self._goals.without(path, None if other is None else other._goals)
+
     def filled_by_host(self) -> Mapping[str, Mapping[str, int]]:
         """Return how many delivered rows hold something, by host and field."""
         self._add_up()
@@ -302,6 +319,16 @@ class Profile:
         """Return how many delivered rows a sampled row of a host stands for."""
         counts = self.hosts[host]
         return counts.delivered / len(counts.sample) if len(counts.sample) else 0.0
+
+
+def _template(row: ProfileRow) -> int:
+    """Return the hash of a goal without what stands in it of the row's own input."""
+    goal = row.goal
+    for given in (row.url, row.key, *row.columns.values()):
+        text = str(given)
+        if text and text in goal and text != goal:
+            goal = goal.replace(text, "{}")
+    return hash_of(goal)
 
 
 def _own_words(row: ProfileRow) -> str:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import partial
-from typing import Concatenate
 
 import anyio
-from sqlalchemy import Connection
 
 from batchrunner.classify import classify_fault
 from batchrunner.model import FailureCategory, RequestFailed
@@ -21,7 +18,7 @@ from batchrunner.model.audit import (
 )
 from batchrunner.policy.audit import audit_interval
 from batchrunner.policy.stop_loss import stop_loss_reached
-from batchrunner.runner.batch_audit import BatchAudit, P, T, may_pass
+from batchrunner.runner.batch_audit import BatchAudit, T, may_pass
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import SubmittingStopped, UnknownRunsFound
 from batchrunner.store.audit import losses
@@ -77,8 +74,8 @@ class Auditor:
         audit = BatchAudit(
             api=self._context.api,
             ask=self._ask,
-            read=self._read,
-            write=self._write,
+            read=self._context.read,
+            write=self._context.write,
             batch_id=self._context.batch.id,
             now=self._context.now,
         )
@@ -125,26 +122,6 @@ class Auditor:
                     gates.apply_backpressure([failure], gates.poll)
             await anyio.sleep(FIRST_WAIT_SECONDS * 2**failed)
 
-    async def _read(
-        self,
-        function: Callable[Concatenate[Connection, P], T],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        context = self._context
-        return await context.offload(partial(context.store.read, function, *args, **kwargs))
-
-    async def _write(
-        self,
-        function: Callable[Concatenate[Connection, P], T],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        context = self._context
-        return await context.offload(partial(context.store.write, function, *args, **kwargs))
-
     # ---- what was found ----
 
     async def _take(self, audit: BatchAudit, report: AuditReport) -> AuditReport:
@@ -168,7 +145,7 @@ class Auditor:
         context = self._context
         if context.stop.audit_stop is not None:
             return
-        found = await self._read(losses, context.batch.id)
+        found = await self._context.read(losses, context.batch.id)
         rule, rate = context.batch.settings.stop_loss, context.batch.step_price
         if reached := stop_loss_reached(rule, found, rate):
             self._stop(reached)

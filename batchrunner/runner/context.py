@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
 
 from batchrunner.model import Batch, Owner, WorkLeft
 from batchrunner.policy.retry_rules import Policy
@@ -27,6 +31,9 @@ from batchrunner.tinyfish.client import TinyFishClient
 MAX_PARALLEL_REQUESTS = 4
 #: Longest time between two reads of the database, which other processes may have changed.
 DB_POLL_SECONDS = 2.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -82,15 +89,33 @@ class RunnerContext:
         # The user means a deadline by the wall clock; the store's time may be ahead of it.
         return phase(self.window, self.clock.wall, self.durations.total, self.policy.running_limit)
 
+    async def read(
+        self,
+        function: Callable[Concatenate[Connection, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call a function of the store in a transaction that only reads."""
+        return await self.offload(partial(self.store.read, function, *args, **kwargs))
+
+    async def write(
+        self,
+        function: Callable[Concatenate[Connection, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call a function of the store in a transaction that writes."""
+        return await self.offload(partial(self.store.write, function, *args, **kwargs))
+
     async def renew_lease(self) -> None:
         """Extend the lease; raises LeaseLost if others have taken this owner's jobs."""
-        await self.offload(lambda: self.store.write(renew_lease, self.owner.id, self.now()))
+        await self.write(renew_lease, self.owner.id, self.now())
 
     async def work_left(self) -> WorkLeft:
         """Return how much work is left."""
-        return await self.offload(
-            lambda: self.store.read(work_left, self.owner.id, self.batch.id, self.part)
-        )
+        return await self.read(work_left, self.owner.id, self.batch.id, self.part)
 
     def wake_all(self) -> None:
         """Let every waiting loop read the clock again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import blake2b
+from time import thread_time
 
 import anyio
 
@@ -34,6 +35,8 @@ from batchrunner.tinyfish.console_client import ConsoleClient
 MAX_PARALLEL_CHECKS = 2
 #: Newest pages of a run that are read, and their bytes together.
 MAX_PAGES, MAX_BYTES = 20, 12_000_000
+#: Seconds of a processor after which the values of a result that are left are not checked.
+MAX_CHECK_SECONDS = 10.0
 #: Seconds without any check after the database has failed.
 PAUSE_SECONDS = 10.0
 
@@ -104,7 +107,7 @@ class GroundingChecker:
             failed = download_failure(error) if isinstance(error, RequestFailed) else error
             if not self._is_final(task, failed):
                 return
-            found = Grounding(problem=f"its pages could not be read: {failed.message}")
+            found = Grounding(problem=f"a page of the run could not be read: {failed.message}")
         else:
             found = await self._ground(task, pages)
         await self._call_store(
@@ -142,7 +145,7 @@ class GroundingChecker:
         result = await self._call_store(lambda: self._store.read(result_to_ground, task.attempt_id))
         if result is None:
             return Grounding(problem="the result is too large to be checked")
-        check = partial(ground, result, pages, url=task.url, named=task.named)
+        check = partial(_check, result, pages, task)
         try:
             return await self._offload_check(check)
         except Exception as error:  # a check never ends a batch run
@@ -155,3 +158,10 @@ class GroundingChecker:
         except StoreError:
             await anyio.sleep(PAUSE_SECONDS)
             return None
+
+
+def _check(result: str, pages: Sequence[bytes], task: GroundingTask) -> Grounding:
+    """Search pages for the values of a result, in bounded time whatever they hold."""
+    latest = thread_time() + MAX_CHECK_SECONDS
+    named, is_late = task.named, lambda: thread_time() >= latest
+    return ground(result, pages, url=task.url, named=named, is_late=is_late)

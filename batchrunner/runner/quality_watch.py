@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Concatenate, ParamSpec, TypeVar
-
-from sqlalchemy import Connection
 
 from batchrunner.model.quality import OnBad, QualityReason
 from batchrunner.policy import quality_watch as policy
 from batchrunner.policy.quality_bounds import BoundCounts
-from batchrunner.policy.quality_watch import CHECK_AFTER, MAX_REASONS, MAX_RESULTS, Shift
+from batchrunner.policy.quality_watch import CHECK_AFTER, MAX_REASONS, MAX_RESULTS, Anomaly
 from batchrunner.policy.watched_results import WatchedResult
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import BadDataFound
@@ -32,9 +28,6 @@ from batchrunner.store.quality_watch import (
 CHECK_SECONDS = 60.0
 #: How often the jobs that are left are counted for a finding that does not stop the batch.
 RECOUNT_INTERVAL = timedelta(seconds=30)
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class QualityWatch:
@@ -72,19 +65,19 @@ class QualityWatch:
     async def check(self) -> None:
         """Read what is new, report what is bad, and stop the batch if that is what the user set."""
         await self._read_new()
-        found = self._shifts()
+        found = self._anomalies()
         if self._stops and await self._must_stop(found) and await self._stop():
             return
-        new = [shift for shift in found if (shift.kind, shift.column) not in self._reported]
+        new = [anomaly for anomaly in found if (anomaly.kind, anomaly.column) not in self._reported]
         if new:
-            self._reported.update((shift.kind, shift.column) for shift in new)
+            self._reported.update((anomaly.kind, anomaly.column) for anomaly in new)
             self._context.notify(BadDataFound(reasons=_reasons(new), stopped=False))
 
     # ---- reading ----
 
     async def _read_new(self) -> None:
         """Read the results that are new; all that count where the batch was resumed meanwhile."""
-        since = await self._read(quality_since, self._context.batch.id)
+        since = await self._context.read(quality_since, self._context.batch.id)
         if self._results is None or since != self._since:
             self._since = since
             await self._read_all()
@@ -96,11 +89,13 @@ class QualityWatch:
         """Read the newest results; for the bounds of the job file, all are counted."""
         context, batch_id = self._context, self._context.batch.id
         self._results, self._newest, self._known, self._counts = [], None, {}, None
-        baseline = await self._read(last_good_edition, context.batch)
+        baseline = await context.read(last_good_edition, context.batch)
         self._baseline = baseline.id if baseline else None
         if self._stops and context.batch.settings.quality.demands_something:
             await context.offload(self._count_all)
-        found = await self._read(newest_results, batch_id, self._since, MAX_RESULTS, self._baseline)
+        found = await context.read(
+            newest_results, batch_id, self._since, MAX_RESULTS, self._baseline
+        )
         self._add(found, counted=True)
 
     def _count_all(self) -> None:
@@ -113,7 +108,7 @@ class QualityWatch:
     async def _read_page(self) -> int:
         newest = self._newest or self._context.now() - LATE_COMMIT
         which = (self._context.batch.id, self._since, newest, [*self._known], self._baseline)
-        found = await self._read(results_since, *which)
+        found = await self._context.read(results_since, *which)
         self._add(found)
         return len(found)
 
@@ -129,18 +124,18 @@ class QualityWatch:
             late = self._newest - 2 * LATE_COMMIT
             self._known = {each: at for each, at in self._known.items() if at >= late}
 
-    def _shifts(self) -> list[Shift]:
+    def _anomalies(self) -> list[Anomaly]:
         coverage = self._context.batch.settings.quality.coverage
         resumed = self._since is not None
-        return policy.shifts(self._results or [], resumed=resumed, coverage=coverage)
+        return policy.anomalies(self._results or [], resumed=resumed, coverage=coverage)
 
     # ---- stopping ----
 
-    async def _must_stop(self, found: Sequence[Shift]) -> bool:
+    async def _must_stop(self, found: Sequence[Anomaly]) -> bool:
         """Return whether there is a reason to stop; what is left is counted now and then."""
         if (not found and self._counts is None) or self._context.now() < self._recount_at:
             return False
-        left = await self._read(open_jobs_by_host, self._context.batch.id)
+        left = await self._context.read(open_jobs_by_host, self._context.batch.id)
         if self._reasons_to_stop(found, left)[0]:
             return True
         if found:
@@ -148,51 +143,39 @@ class QualityWatch:
         return False
 
     def _reasons_to_stop(
-        self, found: Sequence[Shift], left: Mapping[str, int]
+        self, found: Sequence[Anomaly], left: Mapping[str, int]
     ) -> tuple[list[QualityReason], set[int]]:
         """Return why the batch is stopped, and the attempts whose results show it."""
-        concerned = [shift for shift in found if policy.stops(shift, left)]
-        reasons = [shift.reason for shift in concerned]
+        concerned = [anomaly for anomaly in found if policy.stops(anomaly, left)]
+        reasons = [anomaly.reason for anomaly in concerned]
         if self._counts is not None:
             lost = self._counts.lost(sum(left.values()), all_rows=self._since is None)
             named = {reason.column for reason in reasons if reason.column}
             reasons += [reason for reason in lost if reason.column not in named]
-        return reasons[:MAX_REASONS], {id for shift in concerned for id in shift.attempts}
+        return reasons[:MAX_REASONS], {id for anomaly in concerned for id in anomaly.attempts}
 
     async def _stop(self) -> bool:
         """Stop the batch for what its results are now: some may be judged or asked anew."""
         context = self._context
         await self._read_all()
-        left = await self._read(open_jobs_by_host, context.batch.id)
-        reasons, results_of = self._reasons_to_stop(self._shifts(), left)
+        left = await context.read(open_jobs_by_host, context.batch.id)
+        reasons, results_of = self._reasons_to_stop(self._anomalies(), left)
         if not reasons:
             return False
-        stopped = await context.offload(
-            lambda: context.store.write(
-                stop_for_quality,
-                context.owner.id,
-                context.batch.id,
-                reasons,
-                results_of,
-                self._since,
-                context.now(),
-            )
+        stopped = await context.write(
+            stop_for_quality,
+            context.owner.id,
+            context.batch.id,
+            reasons,
+            results_of,
+            self._since,
+            context.now(),
         )
         if stopped:
             context.notify(BadDataFound(reasons=tuple(reasons), stopped=True))
             context.work_changed.notify()
         return stopped
 
-    async def _read(
-        self,
-        function: Callable[Concatenate[Connection, P], T],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        context = self._context
-        return await context.offload(partial(context.store.read, function, *args, **kwargs))
 
-
-def _reasons(found: Sequence[Shift]) -> tuple[QualityReason, ...]:
-    return tuple(shift.reason for shift in found[:MAX_REASONS])
+def _reasons(found: Sequence[Anomaly]) -> tuple[QualityReason, ...]:
+    return tuple(anomaly.reason for anomaly in found[:MAX_REASONS])

@@ -108,7 +108,7 @@ def cancel_jobs(
         chosen &= and_(jobs.c.state == JobState.AVAILABLE, _ended_with(categories))
     parts = list(_on(tx, hosts, chosen)) if hosts else [chosen]
     counts = [_cancel(tx, part, still_open, now) for part in parts]
-    restore_delivered(tx, jobs.c.batch_id == batch_id)
+    restore_delivered(tx, jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED)
     return sum(at_once for at_once, _ in counts), sum(asked for _, asked in counts)
 
 

@@ -39,6 +39,7 @@ from batchrunner.store.revisions import (
     add_revisions,
     available,
     next_revision,
+    restore_delivered,
 )
 from batchrunner.store.schema import attempts, batches, jobs
 from batchrunner.store.staging import (
@@ -61,6 +62,10 @@ _FRESH: dict[str, Any] = {
     "cancel_requested": False,
     "finished_at": None,
 }
+
+
+#: What a job of another question must not take over.
+_OF_ANOTHER_QUESTION: dict[str, Any] = {"accepted": None, "replaces": None, "suspects": None}
 
 
 class EditUndecided(Exception):
@@ -97,6 +102,8 @@ def follow_file(
         if not only_adds:
             _change(tx, batch.id, file, decision, now)
         _add_new(tx, batch.id, file, now, in_order=in_order)
+        # Their second try may have failed while the file did not have them.
+        restore_delivered(tx, jobs.c.id.in_(_came_back))
     return found
 
 
@@ -145,13 +152,19 @@ _was_stopped = and_(
 )
 
 
+#: Jobs that were withdrawn, and that the file has again.
+_came_back = (
+    select(matches.c.job_id)
+    .join(in_batch, in_batch.c.id == matches.c.job_id)
+    .where(in_batch.c.withdrawn)
+)
+
+
 def _take_back(tx: Connection, now: datetime) -> None:
     """Make withdrawn jobs current that the file has again; those that had waited wait again."""
-    back = select(matches.c.job_id).join(in_batch, in_batch.c.id == matches.c.job_id)
-    these = jobs.c.id.in_(back.where(in_batch.c.withdrawn))
     tx.execute(
         update(jobs)
-        .where(these)
+        .where(jobs.c.id.in_(_came_back))
         .values(
             withdrawn=False,
             state=case((_was_stopped, literal(JobState.AVAILABLE)), else_=jobs.c.state),
@@ -251,7 +264,7 @@ def _change(
             **place,
             **values,
             **_FRESH,
-            accepted=None,  # of another question
+            **_OF_ANOTHER_QUESTION,
             from_file=file.from_file,
             kept_digest=None,
             state=JobState.AVAILABLE,

@@ -193,7 +193,7 @@ _LOCK_ATTEMPTS = (
 )
 _LOCK_JOBS = (
     select(jobs.c.id, jobs.c.state, jobs.c.attempt, jobs.c.failures, jobs.c.failures_by_category)
-    .where(jobs.c.id.in_(bindparam("jobs", expanding=True)))
+    .where(jobs.c.id.in_(bindparam("jobs", expanding=True)), is_current)
     .order_by(jobs.c.id)
     .with_for_update()
 )

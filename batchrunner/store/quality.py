@@ -1,4 +1,4 @@
-"""How good the rows of batches were: which edition is compared with, and what is remembered."""
+"""Remembers how good the rows of batches are, and finds the edition to compare a batch with."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
 
 from batchrunner.model import JobState
 from batchrunner.model.categories import CATEGORIES
@@ -61,6 +61,10 @@ _RESULTS = (
 )
 _NEWEST = _RESULTS.order_by(attempts.c.closed_at.desc(), attempts.c.id.desc())
 _NEXT = _RESULTS.order_by(attempts.c.closed_at, attempts.c.id)
+# Any number of results may have been recorded at the same moment, as by `recover`.
+_FOLLOWING = _NEXT.where(
+    or_(attempts.c.closed_at > bindparam("closed_since"), attempts.c.id > bindparam("last_id"))
+)
 _HELD_BEFORE = (
     select(jobs.c.key, jobs.c.digest, attempts.c.marker, short_body)
     .join(attempts, attempts.c.job_id == jobs.c.id)
@@ -108,30 +112,24 @@ def results_since(
 
 def all_results(store: Store, batch_id: int, since: datetime | None) -> Iterator[WatchedResult]:
     """Yield all results of runs that began after *since*, in the order of their recording."""
-    closed_at, known = _THE_BEGINNING, list[int]()
-    while page := store.read(_page, batch_id, since, closed_at, known):
+    closed_at, last_id = _THE_BEGINNING, 0
+    while page := store.read(_page, batch_id, since, closed_at, last_id):
         yield from page
-        newest = page[-1].closed_at
-        known = [*known] if newest == closed_at else []
-        known += [each.attempt_id for each in page if each.closed_at == newest]
-        closed_at = newest
+        closed_at, last_id = page[-1].closed_at, page[-1].attempt_id
 
 
 def _page(
-    tx: Connection,
-    batch_id: int,
-    since: datetime | None,
-    closed_at: datetime,
-    known: Collection[int],
+    tx: Connection, batch_id: int, since: datetime | None, closed_at: datetime, last_id: int
 ) -> list[WatchedResult]:
     found = {
         "batch": batch_id,
         "most": READ_PAGE,
         "closed_since": closed_at,
+        "last_id": last_id,
         "opened_since": since or _THE_BEGINNING,
-        "without": [*known],
+        "without": [],
     }
-    rows: list[Row[Any]] = list(tx.execute(_NEXT, found))
+    rows: list[Row[Any]] = list(tx.execute(_FOLLOWING, found))
     return [_watched_result(row) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""Reads the results that a person reviews, and writes what the person says of them."""
+"""Reads the results that a person reviews, and writes what the person decides."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from batchrunner.model import (
     Verdict,
 )
 from batchrunner.model.artifacts import ArtifactKind
-from batchrunner.model.reviews import Review, ReviewWord
+from batchrunner.model.reviews import Review, ReviewDecision
 from batchrunner.store.accepted import AcceptedChange, change_accepted
 from batchrunner.store.conditions import is_current, is_newest
 from batchrunner.store.judgements import rewrite_judgements
@@ -46,8 +46,8 @@ class ReviewDetails:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reviewed:
-    """What a person's word means for a result."""
+class ReviewEffect:
+    """What follows from a person's decision about a result."""
 
     result: StoredResult
     outcome: Outcome
@@ -141,7 +141,7 @@ def _review_of(stored: str | None) -> Review | None:
         return None
     plain = json.loads(stored)
     return Review(
-        word=ReviewWord(plain["word"]),
+        decision=ReviewDecision(plain["decision"]),
         at=datetime.fromisoformat(plain["at"]),
         because=plain["because"],
         findings=tuple(Finding(**finding) for finding in plain["findings"]),
@@ -170,7 +170,7 @@ _WRITE = (
 )
 
 
-def write_reviews(tx: Connection, reviewed: Sequence[Reviewed]) -> list[int]:
+def write_reviews(tx: Connection, reviewed: Sequence[ReviewEffect]) -> list[int]:
     """
     Write what a person said of results, and what follows for their jobs; return their rows.
 
@@ -184,11 +184,11 @@ def write_reviews(tx: Connection, reviewed: Sequence[Reviewed]) -> list[int]:
     return [each.result.job_id for each in held]
 
 
-def _accept(tx: Connection, held: Sequence[Reviewed]) -> None:
+def _accept(tx: Connection, held: Sequence[ReviewEffect]) -> None:
     now = {each.result.job_id: accepted_text(each.accepted) for each in held}
     rows = tx.execute(select(jobs.c.id, jobs.c.accepted).where(jobs.c.id.in_(now)))
     change_accepted(tx, [AcceptedChange(row.id, row.accepted, now[row.id]) for row in rows])
 
 
-def _written(each: Reviewed) -> dict[str, Any]:
+def _written(each: ReviewEffect) -> dict[str, Any]:
     return {"row_id": each.result.attempt_id, "new_review": _review_text(each.review)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 
 def clock(span: timedelta) -> str:
@@ -28,3 +29,15 @@ def dated(moment: datetime | None) -> str:
 def counted(count: int, thing: str) -> str:
     """Return a count with its noun, in the plural unless the count is 1."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def percent(share: float) -> str:
+    """Return a measured share as a percentage: 0% is none, and 100% is all."""
+    if share in (0, 1):
+        return f"{100 * share:.0f}%"
+    return f"{min(max(100 * share, 0.1), 99.9):.1f}%"
+
+
+def exact_percent(share: Decimal) -> str:
+    """Return a share that a user wrote as a percentage, with all its digits."""
+    return f"{(share * 100).normalize():f}%"

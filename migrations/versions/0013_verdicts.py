@@ -1,4 +1,4 @@
-"""Keep the judge's verdict of each result, what a person accepted, and the API's own advice."""
+"""Keep verdicts, reviews and grounding of results, how good batches are, and the API's advice."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from sqlalchemy import update
@@ -13,12 +14,15 @@ from sqlalchemy import update
 import batchrunner as br
 from batchrunner.app.batch_handle import BatchHandle
 from batchrunner.app.database_address import DatabaseAddress
+from batchrunner.app.result_sets import _sorted
 from batchrunner.app.series_handle import SeriesHandle
 from batchrunner.differences import JobDiff, JobStatus
-from batchrunner.errors import UsageError
+from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import Batch, FailureCategory
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import load_jobs
+from batchrunner.store.compared_results import sorted_job_ids
+from batchrunner.store.editions import prune_chunk
 from batchrunner.store.schema import attempts
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, enlist, failure, job_file, spec, start, success
@@ -113,6 +117,40 @@ def test_an_edition_is_compared_with_the_one_before_it_and_any_two_by_name(
     assert (before.before, before.after) == (first.name, second.name)
     (job,) = br.diff(handle(store, first, address), handle(store, third, address))
     assert [(each.before, each.after) for each in job.changes] == [(1, 3)]
+
+
+class Keyed:
+    """A result that tells whether it is still in memory."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
+def test_results_are_put_away_one_by_one_while_they_are_sorted() -> None:
+    alive, counts = WeakSet[Keyed](), list[int]()
+
+    def results() -> Iterator[Any]:
+        for at in range(9, 0, -1):
+            alive.add(new := Keyed(str(at)))
+            yield new
+            counts.append(len(alive))
+
+    assert [each.key for each in _sorted(results())] == [str(at) for at in range(1, 10)]
+    assert max(counts) <= 2
+
+
+@pytest.mark.parametrize("by", ["id", "sku"])
+def test_an_edition_that_is_removed_while_it_is_read_is_not_reported_as_gone(
+    store: Store, address: str, by: str
+) -> None:
+    first = edition(store, 1, {"a": {"p": 1}, "b": {"p": 1}})
+    ids = store.read(sorted_job_ids, first.id, by)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("batchrunner.app.result_sets.sorted_job_ids", lambda *_: ids)
+        while store.write(prune_chunk, first.id):
+            pass
+        with pytest.raises(CannotContinue, match="was removed while it was read"):
+            [*handle(store, first, address).result_set().sorted_results(by)]
 
 
 def test_one_edition_has_nothing_to_be_compared_with(store: Store, address: str) -> None:

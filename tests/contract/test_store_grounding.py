@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from batchrunner.app.quality import batch_quality
 from batchrunner.model.grounding_rule import GroundingRule
 from batchrunner.policy.grounding_sample import is_sampled
 from batchrunner.store.attempts import apply_poll
@@ -79,3 +80,17 @@ def test_delivered_results_are_checked_once_by_their_owner_or_after_its_end(stor
     shown = {job.key: job.grounding for job in finished_jobs(store, batch.id)}
     assert shown[first.job.key] == "1 grounded, 1 absent: price"
     assert shown[second.job.key] is None
+
+
+def test_absent_values_of_many_rows_are_worth_a_look_at_the_batch(store: Store) -> None:
+    batch = begin(store, 6, grounding=ALL, concurrency=6)
+    attempts = start(store, batch)
+    done = [success(each, f'{{"name": "n{n}", "price": {n}}}') for n, each in enumerate(attempts)]
+    assert apply_poll(store, "alice", done, [], after(1))
+    for each in attempts[:4]:
+        assert store.write(store_grounding, each.attempt_id, FOUND)
+    report = batch_quality(store, batch)
+    (reason,) = report.reasons
+    assert (report.verdict, reason.kind, reason.column) == ("look", "absent", "price")
+    assert reason.text == "4 of 4 values of `price` are not in the page"
+    assert {row.key for row in report.rows} == {each.job.key for each in attempts[:4]}

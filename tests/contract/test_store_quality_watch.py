@@ -15,6 +15,7 @@ from batchrunner.store.batches import find_batch, load_jobs
 from batchrunner.store.controls import pause_batch, resume_batch
 from batchrunner.store.leases import LeaseLost, end_owner
 from batchrunner.store.quality_watch import (
+    all_results,
     newest_results,
     open_jobs_by_host,
     results_since,
@@ -76,6 +77,17 @@ def test_results_are_read_once_in_the_order_in_which_they_were_recorded(store: S
     known = [each.attempt_id for each in read]
     (new,) = store.read(results_since, batch.id, None, after(2), known, None)
     assert new.attempt_id == second.attempt_id, "a failed run has no result"
+
+
+def test_all_results_are_read_once_however_many_were_recorded_at_one_moment(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchrunner.store.quality_watch.READ_PAGE", 2)
+    batch, watched = in_flight(store, 6, 6)
+    assert apply_poll(store, "alice", [success(watched[5])], [], after(1))
+    assert apply_poll(store, "alice", [success(each) for each in watched[:5]], [], after(2))
+    read = [each.attempt_id for each in all_results(store, batch.id, None)]
+    assert read == [each.attempt_id for each in (watched[5], *watched[:5])]
 
 
 def test_results_of_superseded_revisions_and_of_runs_before_a_moment_are_not_read(

@@ -28,9 +28,10 @@ from batchrunner.model import (
 from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import retry_jobs
+from batchrunner.store.editions import prune_chunk
 from batchrunner.store.edits import rerun_jobs
 from batchrunner.store.health import consistency_errors
-from batchrunner.store.judgements import flag_good_results
+from batchrunner.store.judgements import flag_good_results, rewrite_judgements, stored_results
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import jobs
 from batchrunner.store.store import Store
@@ -298,13 +299,32 @@ def test_lines_that_contradict_an_accepted_result_are_left_out(store: Store) -> 
     accept(store, batch, ["b"])
     learned = learned_rules(store, batch)
     assert (learned.accepted, learned.rejected) == (1, 2)
-    assert learned.expect == {
-        "required": ["name"],
-        "fields": not_found,
-        "allow": ["placeholder"],
-    }
+    assert learned.expect == {"required": ["name"], "fields": not_found}
     assert [(each.expect, each.contradicts) for each in learned.left_out] == [
-        ({"required": ["price"]}, "b")
+        ({"required": ["price"]}, "b"),
+        ({"allow": ["placeholder"]}, "a"),
     ]
     found = rejudge(store, batch, {None: learned.expect})
     assert [change.of.key for change in found.changes] == []
+
+
+def test_an_edition_that_is_removed_during_a_review_ends_it(store: Store) -> None:
+    enlist(store, "alice")
+    batch = store.write(load_jobs, job_file([spec("lamp")]), NOW).batch
+    finished(store, batch, ["lamp"])
+    rows = review_rows(store, batch)
+    while store.write(prune_chunk, batch.id):
+        pass
+    assert [*rows] == []
+    with pytest.raises(UsageError, match="was removed meanwhile"):
+        _ = rows[0]
+
+
+def test_a_word_about_a_result_that_is_being_bought_again_changes_nothing(store: Store) -> None:
+    enlist(store, "alice")
+    batch = store.write(load_jobs, job_file([spec("lamp")]), NOW).batch
+    finished(store, batch, ["lamp"])
+    (read,) = stored_results(store, batch.id)
+    assert store.write(rerun_jobs, batch.id, after(9), suspect=True)[0] == 1
+    good = Succeeded(verdict=Verdict.GOOD)
+    assert store.write(rewrite_judgements, [(read, good)]) == 0

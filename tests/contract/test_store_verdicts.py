@@ -143,6 +143,47 @@ def test_a_cancelled_second_try_leaves_the_delivered_result(
     assert batch.status().suspect == 2
 
 
+def test_a_cancelled_batch_leaves_a_second_result_that_a_person_rejected(
+    store: Store, batch: BatchHandle
+) -> None:
+    rerun(store, batch)
+    apply_poll(store, "alice", [success(again(store, batch, 2), '{"a": 1}')], [], after(3))
+    assert batch.reject("job-3") == 1
+    store.write(cancel_jobs, batch_of(store, batch).id, [], after(4))
+    assert shown(batch) == ("failed", "bad", '{"a": 1}')
+
+
+def edited(store: Store, *, without: str = "", **changed: Any) -> None:
+    """Load the file with another form of the third job, or without a job."""
+    keys = [f"job-{at}" for at in range(1, 6) if f"job-{at}" != without]
+    specs = [spec(key, **(changed if key == "job-3" else {})) for key in keys]
+    store.write(load_jobs, job_file(specs, concurrency=5), after(2), EditDecision(withdraw=True))
+
+
+def test_a_result_is_never_delivered_as_the_answer_to_another_question(
+    store: Store, batch: BatchHandle
+) -> None:
+    rerun(store, batch)
+    edited(store, goal="Get the stock")
+    assert [row["id"] for row in batch.rows()] == ["job-1", "job-2", "job-4", "job-5"]
+    apply_poll(store, "alice", [failure(again(store, batch, 2))], [], after(3))
+    assert shown(batch)[0] == "failed"
+    edited(store, goal="Get the stock")
+    assert start(store, batch_of(store, batch), now=after(9)) == [], "nothing is bought again"
+
+
+def test_a_second_try_that_failed_while_its_row_was_gone_leaves_the_delivered_result(
+    store: Store, batch: BatchHandle
+) -> None:
+    rerun(store, batch)
+    second = again(store, batch, 2)
+    edited(store, without="job-3")
+    apply_poll(store, "alice", [failure(second)], [], after(3))
+    edited(store)
+    assert shown(batch) == DELIVERED
+    assert store.read(consistency_errors) == {}
+
+
 def test_a_policy_buys_a_suspect_result_again_only_so_often(
     store: Store, batch: BatchHandle
 ) -> None:

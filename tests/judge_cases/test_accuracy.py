@@ -9,8 +9,14 @@ from benchmarks.judge_accuracy import CASES, figures, judged, read_cases
 FILES = sorted(CASES.glob("*.jsonl"))
 #: The shares of good results that may be flagged, and of bad ones that may not be.
 AIM = (0.05, 0.05)
-#: What was reached, where a share is worse than the aim. Never raise it.
-MEASURED = {"second_look": (0.13, 0.28)}
+#: What was reached in each file. Never raise it.
+MEASURED = {
+    "development": (0.0, 0.0),
+    "held_out": (0.0125, 0.0125),
+    "fresh": (0.024, 0.0),
+    "second_look": (0.064, 0.016),
+    "third_look": (0.0, 0.0),
+}
 #: Doubtful results that are paid for again, where that is not none yet. Never raise it.
 PAID_AGAIN: dict[str, int] = {}
 #: Good results that are paid for again, where that is not none yet. Never add one.

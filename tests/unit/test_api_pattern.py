@@ -83,6 +83,9 @@ CASES: dict[str, Case] = {
     "`status` is `failure` one level down": done({"result": FAILURE})._replace(ends=False),
     "`status` is `failure`, in JSON as text": done(json.dumps(FAILURE))._replace(ends=False),
     "`error` says something": done({"error": "The page did not load"})._replace(ends=False),
+    "`error` says something beside an answer": done({**LAMP, "error": "No image"})._replace(
+        ends=False
+    ),
     "`error` is `none`": done({**LAMP, "error": "none"}),
     "`error` is asked for by the goal": done(
         {"code": 404, "error": "Not Found"}, "Read the code and the error of the first row"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from rich.console import Console
 
+from batchrunner.cli.exit_codes import bought_once
 from batchrunner.cli.output.batch_text import batch_as_json, bounds_line
 from batchrunner.cli.output.exit_text import continue_command, exit_lines
 from batchrunner.cli.output.progress import Display, LiveDisplay
@@ -144,3 +145,11 @@ def test_a_stop_for_bad_data_names_why_and_both_commands(
     assert continue_command(stopped, ExitReason.BAD_QUALITY, args, "a.db") == (
         "batchrunner resume prices --db a.db && batchrunner run jobs.yaml --db a.db"
     )
+
+
+def test_advice_to_repeat_a_command_buys_nothing_twice() -> None:
+    tip = "give the same command again to go on"
+    assert bought_once(tip, ["run", "jobs.yaml"]) == tip
+    for rerun in (["--rerun", "suspect"], ["--rerun=all"]):
+        assert "without --rerun" in bought_once(tip, ["run", "jobs.yaml", *rerun])
+    assert bought_once("batchrunner status", ["run", "--rerun=all"]) == "batchrunner status"

@@ -10,6 +10,7 @@ import pytest
 
 import batchrunner as br
 from batchrunner.grounding import Grounding, GroundingSummary, Status, Where, ground, summarise
+from batchrunner.grounding.page_index import MAX_LINE, Segment
 from batchrunner.grounding.summary import MAX_ROWS_NAMED
 
 PAIRS = Path(__file__).parents[1] / "grounding_pairs"
@@ -215,3 +216,35 @@ def test_fields_of_any_number_are_counted_in_bounds(monkeypatch: pytest.MonkeyPa
     summary = summarise(found)
     assert len(summary.fields) == 201
     assert summary.fields["(other fields)"].grounded == 3
+
+
+# ---- hostile pages ----
+
+
+def test_a_page_of_one_line_is_read_only_beside_a_number() -> None:
+    text = "1 " * 100_000
+    assert Segment(0, Where.TEXT, text).line_at(50_000) == (50_000 - MAX_LINE, 50_000 + MAX_LINE)
+    assert Segment(0, Where.TEXT, "one\ntwo\nsix").line_at(5) == (4, 7)
+    assert Segment(0, Where.TEXT, "one").line_at(1) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ({"day": "2024-05-12"}, "12.05.2024 "),
+        ({"opens": "7:30 pm"}, "19:30<br>"),
+        ({"minutes": 90}, "1h 30m "),
+        ({"n": 1.3}, "1.25<br>"),
+        ({"day": "2023-11-14"}, "1700000000<br>"),
+    ],
+    ids=["date", "time", "duration", "fraction", "stamp"],
+)
+def test_what_a_page_repeats_is_found_once(value: dict[str, Any], part: str) -> None:
+    (found,) = ground(value, [f"<p>{part * 300}"]).by_path.values()
+    assert found.status is not Status.ABSENT
+
+
+def test_a_check_that_takes_too_long_leaves_the_rest_unchecked() -> None:
+    found = ground({"name": "Oak Desk", "price": 77}, [SHOP], is_late=iter([False, True]).__next__)
+    assert [*found.by_path] == ["name"]
+    assert found.unchecked == 1

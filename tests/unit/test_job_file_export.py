@@ -19,6 +19,7 @@ from batchrunner.inputs.yaml import parse
 from batchrunner.model import Budget, FailureCategory, JobState, RetryRule, Settings, Verdict
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.job_file import HostRule, JobFile, JobSpec, StopLoss
+from batchrunner.model.quality import OnBad, QualityBounds
 from batchrunner.outputs.job_file import write_job_file
 from batchrunner.store.serialization import limits_text, plain_rules
 from tests.unit.test_jobfile_laws import files, read
@@ -141,6 +142,24 @@ def test_settings_come_back_but_for_the_canary() -> None:
     rules = {key: replace(rule, line=0) for key, rule in back.settings.policy.items()}
     assert replace(back.settings, policy=rules) == settings
     assert "settings" not in written([entry(spec)], Settings())
+
+
+def test_bounds_of_quality_come_back_but_for_the_number_of_rows() -> None:
+    spec = JobSpec(key="a", url="https://shop.example/1", goal="Read")
+    bounds = QualityBounds(
+        coverage={"price": Decimal("0.95")},
+        unique=("sku",),
+        duplicates=Decimal("0.025"),
+        drift=None,
+        on_bad=OnBad.STOP,
+        given=True,
+    )
+    for rows in ({}, {"rows": 40}, {"rows_share": Decimal("0.9")}):
+        text = written([entry(spec)], Settings(quality=replace(bounds, **rows)))
+        back = parse(text, file="again.yaml", name="again").settings.quality
+        assert back == bounds, "a part of the jobs cannot have the rows of all"
+    only_rows = Settings(quality=QualityBounds(rows=40, given=True))
+    assert "settings" not in written([entry(spec)], only_rows)
 
 
 @pytest.mark.parametrize(("key", "is_said"), [("lamp", True), ("0" * 32, False)])

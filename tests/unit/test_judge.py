@@ -16,7 +16,7 @@ from batchrunner.judge import expectations_of, judge_result
 from batchrunner.judge.field_paths import MISSING, find, is_path
 from batchrunner.judge.outliers import SPARSE, PeerResult, outliers
 from batchrunner.judge.regex_safety import MAX_MATCHED_LENGTH, max_text_length, unsafe_reason
-from batchrunner.model import Expectations, Failed, FailureCategory, Judgement, Verdict
+from batchrunner.model import Expectations, Failed, FailureCategory, Finding, Judgement, Verdict
 from benchmarks.judge_speed import GOAL, hostile
 from tests.bounds import HUNG
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS
@@ -86,7 +86,6 @@ def breaches(failure: Failed | None) -> list[tuple[str, str, str]]:
         ({"price": None, "note": "The price is shown in the shop"}, "refusal"),
         ({"success": False, "name": "Lamp", "price": 12}, "reported"),
         ({"products": [{"name": None, "error": "timeout"}]}, "reported"),
-        ({"price": 12, "error": "Could not read the currency"}, "reported"),
         ({"name": "404 Not Found", "price": None}, "error_page"),
         ({"name": "522: Connection timed out", "price": None, "brand": "Acme"}, "error_page"),
         ({"items": [{"name": "Lamp", "price": 1}, {"name": "Seite nicht gefunden", "price": None}]},
@@ -118,6 +117,11 @@ def test_what_looks_wrong_is_suspect_and_costs_nothing(result: Any, rule: str) -
         ({"result": {"status": "FAILURE", "reason": "No such page"}}, "goal_failure", None),
         ('```json\n{"status": "failure"}\n```', "goal_failure", None),
         ({"error": "The page did not load"}, "goal_failure", None),
+        ({"price": 12, "error": "Could not read the currency"}, "goal_failure", None),
+        ({"rows": [{"a": 1}] * 40, "error": "Page 3 could not be loaded"}, "goal_failure", None),
+        ({"status": "Failure", "price": 12}, "goal_failure", None),
+        ("```json\n\n```", "goal_failure", None),
+        ({"result": "```\n```"}, "goal_failure", None),
         ({"error": {"code": 7, "message": "x"}, "price": None}, "goal_failure", None),
         ({"status": "failure", "reason": "Blocked by a captcha"}, "blocked", None),
         ({"title": "Just a moment...", "price": None}, "blocked", "bot_wall"),
@@ -713,3 +717,93 @@ def test_patterns_stop_being_matched_once_they_have_taken_long() -> None:
     long = [{"x": "b" * 89 + "c"}] * 2_000
     assert judged([*long, {"x": "a" * 90}], **rule) is None
     assert judged([*long[:9], {"x": "a" * 90}], **rule) is not None
+
+
+def test_what_is_missing_or_empty_is_said_in_plain_words() -> None:
+    said = {
+        ("price", "nothing", "something"): "price is missing",
+        ("price", "null", "something"): "price is empty",
+        (".", "null", "something"): "the result is empty",
+        ("price", "nothing", "a number"): "price is missing (wanted: a number)",
+        ("price", "3", "at least 5"): "price is 3, not at least 5",
+        ("price", "null", ""): "price is null",
+    }
+    for (path, seen, wanted), sentence in said.items():
+        assert Finding(rule="expect", path=path, seen=seen, wanted=wanted).sentence == sentence
+
+
+# ---- empty answers, stand-ins and templates, in any language ----
+
+
+@pytest.mark.parametrize(
+    ("goal", "result", "rule"),
+    [
+        ("Anzahl und Liste der Treffer", {"anzahl": 14, "treffer": []}, "empty"),
+        ("liste des postes", {"effectif": 37, "postes": []}, "empty"),
+        ("List the jobs.", {"page": 1, "per_page": 20, "items": []}, "empty"),
+        ("List the jobs.", {"items": [], "meta": {"page": 1, "has_more": False}}, "empty"),
+        ("List the jobs.", {"source": "acme.org", "next_cursor": "abc", "jobs": []}, "empty"),
+        (
+            'Answer with {"title": "Some title", "year": 2020, "isbn": "123"}.',
+            {"title": "Some title", "year": 2020, "isbn": "123"},
+            "schema_echo",
+        ),
+        ("Staff", [{"name": "Employee 1", "age": 31}, {"name": "Employee 2", "age": 42}],
+         "placeholder"),
+        ("Products", {"products": ["Product A", "Product B", "Product C"]}, "placeholder"),
+        ("商品の一覧", {"items": [{"名前": "商品1", "価格": 100}, {"名前": "商品2", "価格": 90}]},
+         "placeholder"),
+        ("Owner", {"name": "John Doe", "mail": "john@example.com", "plan": "Gold"}, "placeholder"),
+        ("Endpoints", {"steps": ["Opened the page", "Scrolled down"], "final": "done"}, "empty"),
+        ("List the offers. An empty list is not acceptable.", [], "empty"),
+        ("Liste die Kurse auf. Antworte niemals mit einer leeren Liste, wenn keine da sind.", [],
+         "empty"),
+    ],
+)  # fmt: skip
+def test_what_holds_nothing_is_suspect_whatever_its_names_are(
+    goal: str, result: Any, rule: str
+) -> None:
+    assert verdict(result, goal) == ("suspect", rule)
+
+
+@pytest.mark.parametrize(
+    ("goal", "result"),
+    [
+        ("Price and reviews", {"price": 12, "reviews": []}),
+        ("How many seats are left, and which rows are sold out?", {"seats_left": 40, "rows": []}),
+        ("List the jobs.", {"page": 1, "total": 0, "items": []}),
+        ("On which page is the quote?", {"page": 12}),
+        ("Chapters", [{"name": "Chapter 1", "pages": 31}, {"name": "Chapter 2", "pages": 42}]),
+        ("Sizes", ["Size 1", "Size 2"]),
+        ("Contact", {"name": "John Doe", "mail": "doe@doe.org"}),
+        ('Answer {"found": "no", "price": "N/A"} if it is gone.', {"found": "no", "price": "N/A"}),
+        ('Give {"size": "S" or "M", "sold_out": "yes"|"no"}', {"size": "M", "sold_out": "yes"}),
+        ("How do I brew it?", {"steps": ["Boil water", "Wait"], "time": "3 min"}),
+        ("Do not return duplicates. An empty list if there are none.", []),
+        ("Relève les avis, s'il y en a", []),
+        ("Noem de storingen, indien aanwezig", []),
+        ("Перечисли акции, если они имеются", []),
+        ("Lista as greves; pode não haver", []),
+        ("List the recalls. Zero entries is OK.", []),
+        ("セールがあれば一覧にして", []),
+    ],
+)
+def test_what_may_be_an_answer_is_good(goal: str, result: Any) -> None:
+    assert verdict(result, goal) == ("good", "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "No errors occurred during extraction.", "Ohne Fehler abgeschlossen", "Sans erreur.",
+        "Completed without any issues", "Hiçbir hata bulunmadı", "エラーは発生していません",
+    ],
+)  # fmt: skip
+def test_a_sentence_that_there_is_no_error_reports_none(error: str) -> None:
+    assert verdict({"price": 12, "error": error}) == ("good", "")
+    assert verdict({"price": 12, "error": f"{error}, but the price is old"})[0] == "bad"
+
+
+def test_the_words_of_a_login_are_no_wall_where_the_goal_asks_how_to_get_in() -> None:
+    for goal in ("¿Cómo puedo ver el precio?", "Was sieht ein Besucher?", "翻译这句话"):
+        assert verdict({"text": "Please log in to continue."}, goal)[0] != "bad"

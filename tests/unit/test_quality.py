@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
 
 from batchrunner.model.quality import Quality, QualityBounds, QualityWord
-from batchrunner.quality.compare import compare, evidence_of, rows_to_look_at
+from batchrunner.quality.assessment import evidence_of, quality_by, rows_to_look_at
+from batchrunner.quality.figures import field_figures
 from batchrunner.quality.profile import Profile, ProfileRow
 from tests import quality_data as data
 from tests.quality_data import (
@@ -30,6 +32,16 @@ from tests.quality_data import (
 )
 
 GOOD, LOOK, BAD = QualityWord.GOOD, QualityWord.LOOK, QualityWord.BAD
+
+
+def compare(
+    profile: Profile,
+    baseline: Profile | None = None,
+    bounds: QualityBounds | None = None,
+    *,
+    complete: bool = True,
+) -> Quality:
+    return quality_by(evidence_of(profile, baseline, bounds, complete=complete))
 
 
 class Pair(NamedTuple):
@@ -350,7 +362,82 @@ def test_most_rows_failed_or_suspect_are_bad() -> None:
         assert (found.verdict, found.reasons[0].kind, found.reasons[0].count) == (BAD, name, 24)
 
 
+def test_failures_of_the_only_host_are_told_once_and_counted_over_all_jobs() -> None:
+    now, before = night("shop", 40, hosts=("a.example",)), night("shop", 40, hosts=("a.example",))
+    now.failed.update([key for key, _ in now.answers][:14])
+    (reason,) = [each for each in quality(Pair(now, before)).reasons if each.kind == "failed"]
+    assert reason.text == "14 of 40 rows failed, 14 of them for `goal_failure` (before: 0%)"
+
+
+def test_failures_of_one_host_are_counted_over_its_jobs() -> None:
+    hosts = ("a.example", "b.example", "c.example", "d.example")
+    now, before = night("shop", 200, hosts=hosts), night("shop", 200, hosts=hosts)
+    of_host = [key for key, host in now.answers if host == "b.example"]
+    now.failed.update(of_host[:-10])
+    failed = len(of_host) - 10
+    (reason,) = [each for each in quality(Pair(now, before)).reasons if each.host]
+    said = f"the job failed in {failed} of {len(of_host)} rows of b.example (before: 0%)"
+    assert reason.text == said
+
+
 # ---- bounds ----
+
+
+def test_repeated_answers_that_the_job_file_allows_are_not_worth_a_look() -> None:
+    places = [max(n, 4) for n in range(30)]
+    answers = [f'{{"name": "n{place}", "stock": "s{place}", "price": 1}}' for place in places]
+    rows = [
+        ProfileRow(str(n), f"https://a.example/{n}", "a.example", "succeeded", "good", None, text)
+        for n, text in enumerate(answers)
+    ]
+    assert compare(Profile().add_all(rows)).reasons[0].kind == "same_answer"
+    assert (
+        compare(Profile().add_all(rows), None, QualityBounds(duplicates=Decimal("0.2"))).verdict
+        is GOOD
+    )
+
+
+def rows_of_goals(*goals: tuple[str, int, str]) -> Profile:
+    """Make rows: a goal, how many rows, and their answer; {n} is the number of the row."""
+    made = []
+    for goal, count, answer in goals:
+        for _ in range(count):
+            n = f"w{len(made)}"
+            row = ProfileRow(n, f"https://a.example/{n}", "a.example", "succeeded")
+            text = answer.replace("{n}", n)
+            asked = goal.replace("{n}", n)
+            made.append(row._replace(result=text, goal=asked, columns={"product": n}))
+    return Profile().add_all(made)
+
+
+PRICE, STARS = '{"name": "{n}", "price": 1}', '{"name": "{n}", "stars": 3}'
+
+
+def test_a_field_is_expected_only_of_rows_whose_goal_ever_has_it() -> None:
+    profile = rows_of_goals(("price", 6, PRICE), ("stars", 18, STARS), ("both", 1, "null"))
+    figures = {each.path: each for each in field_figures(profile, None)}
+    assert (figures["price"].filled, figures["price"].asked) == (6, 7)
+    assert (figures["stars"].asked, figures["name"].asked) == (19, 25)
+    bounds = QualityBounds(coverage={"price": Decimal("0.8")}, given=True)
+    assert not [each for each in compare(profile, None, bounds).reasons if each.bound]
+
+
+def test_a_field_that_is_gone_from_a_goal_or_from_all_is_still_missed() -> None:
+    before = rows_of_goals(("price", 6, PRICE), ("also price", 6, PRICE))
+    now = rows_of_goals(("price", 6, PRICE), ("also price", 6, STARS))
+    figures = {each.path: each for each in field_figures(now, before)}
+    assert (figures["price"].coverage, figures["price"].before) == (0.5, 1)
+    bounds = QualityBounds(coverage={"price": Decimal("0.8"), "size": Decimal("0.1")}, given=True)
+    violated = [each.column for each in compare(now, before, bounds).reasons if each.bound]
+    assert sorted(violated, key=str) == ["price", "size"]
+
+
+def test_a_goal_with_words_of_its_row_is_no_goal_of_its_own() -> None:
+    profile = rows_of_goals(("price of {n}", 6, PRICE), ("price of {n}", 6, STARS))
+    assert profile.asked("price") == 12
+    many = [(f"price no. {number}", 1, PRICE if number else STARS) for number in range(60)]
+    assert rows_of_goals(*many).asked("price") == 60
+    assert rows_of_goals(*many[:30]).merge(rows_of_goals(*many[30:])).asked("price") == 60
 
 
 def test_each_bound_that_is_violated_makes_a_batch_bad() -> None:
@@ -362,17 +449,27 @@ def test_each_bound_that_is_violated_makes_a_batch_bad() -> None:
     ]
     written = {
         "rows": {"rows": 4},
-        "coverage": {"coverage": {"price": 0.9}},
+        "coverage": {"coverage": {"price": Decimal("0.9")}},
         "unique": {"unique": ("sku",)},
-        "duplicates": {"duplicates": 0.3},
+        "duplicates": {"duplicates": Decimal("0.3")},
     }
     for kind, values in written.items():
         bounds = QualityBounds(**values, given=True)
         found = compare(Profile(bounds.unique).add_all(rows), None, bounds)
         assert [(each.kind, each.bound) for each in found.reasons] == [(kind, True)]
         assert found.verdict is BAD
-    kept = QualityBounds(rows=3, coverage={"price": 0.6}, duplicates=0.5)
+    kept = QualityBounds(rows=3, coverage={"price": Decimal("0.6")}, duplicates=Decimal("0.5"))
     assert compare(Profile().add_all(rows), None, kept).verdict is GOOD
+
+
+def test_a_bound_that_is_missed_by_one_row_is_not_said_to_be_met() -> None:
+    rows = [
+        ProfileRow(str(n), f"https://a.example/{n}", "a.example", "succeeded", "good", None, text)
+        for n, text in enumerate(['{"sku": ""}', *(f'{{"sku": "x{n}"}}' for n in range(9_999))])
+    ]
+    bounds = QualityBounds(coverage={"sku": Decimal(1)}, given=True)
+    (reason,) = compare(Profile().add_all(rows), None, bounds).reasons
+    assert "in 9,999 of 10,000 rows (99.9%); `coverage` asks for 100%" in reason.text
 
 
 def test_drift_can_be_switched_off_and_its_tolerance_moved() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -200,6 +201,8 @@ def test_status_shows_the_word_of_the_newest_run(place: tuple[str, Store]) -> No
     batch = batch_named(store, 2)
     check_ended(store, batch, ended(store, batch))
     runner = CliRunner()
-    assert "  quality: bad\n" in runner.invoke(cli, ["status", batch.name, "--db", path]).stdout
+    shown = runner.invoke(cli, ["status", batch.name, "--db", path]).stdout
+    why = f"batchrunner quality {batch.name} --db {shlex.quote(path)}"
+    assert f"  quality: bad (why: {why})\n" in shown
     shown = runner.invoke(cli, ["status", batch.name, "--json", "--db", path]).stdout
     assert json.loads(shown)["quality_word"] == "bad"

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrunner.quality import profile as module
-from batchrunner.quality.compare import compare, evidence_of
+from batchrunner.quality.assessment import compare, evidence_of
 from batchrunner.quality.fields import MAX_FIELDS_OF_ROW, fields_of
+from batchrunner.quality.figures import field_figures, host_figures
 from batchrunner.quality.profile import Profile, ProfileRow
 from batchrunner.quality.sketches import Repeats, Sample, hash_of
-from batchrunner.quality.tables import field_figures, host_figures
 from batchrunner.quality.values import currency_of, language_of, number_of, unit_of
 from tests.quality_data import KINDS, night
 

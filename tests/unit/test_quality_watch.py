@@ -12,7 +12,7 @@ import pytest
 
 from batchrunner.model.quality import QualityBounds
 from batchrunner.policy.quality_bounds import BoundCounts
-from batchrunner.policy.quality_watch import in_order, shifts, stops
+from batchrunner.policy.quality_watch import anomalies, in_order, stops
 from batchrunner.policy.watched_results import (
     WatchedResult,
     fields_of,
@@ -60,7 +60,7 @@ def night(
 
 
 def found(results: list[WatchedResult], **how: Any) -> list[tuple[str, str]]:
-    return [(shift.kind, shift.column) for shift in shifts(in_order(results), **how)]
+    return [(anomaly.kind, anomaly.column) for anomaly in anomalies(in_order(results), **how)]
 
 
 def no_price(number: int) -> Any:
@@ -188,11 +188,11 @@ def test_one_bad_host_among_many_stops_nothing() -> None:
     def of(number: int) -> Mapping[str, Any]:
         return {"host": f"shop-{number % 10}.test" if number < 60 else "shop-3.test"}
 
-    (shift,) = shifts(night(60, no_price, of=of))
-    assert shift.host == "shop-3.test"
-    assert not stops(shift, {f"shop-{n}.test": 50 for n in range(10)})
-    assert stops(shift, {"shop-3.test": 500, "shop-1.test": 20}), "nearly all that is left"
-    assert not stops(shift, {})
+    (anomaly,) = anomalies(night(60, no_price, of=of))
+    assert anomaly.host == "shop-3.test"
+    assert not stops(anomaly, {f"shop-{n}.test": 50 for n in range(10)})
+    assert stops(anomaly, {"shop-3.test": 500, "shop-1.test": 20}), "nearly all that is left"
+    assert not stops(anomaly, {})
 
 
 def test_hosts_that_are_fine_in_the_same_time_keep_a_batch_going() -> None:
@@ -203,18 +203,18 @@ def test_hosts_that_are_fine_in_the_same_time_keep_a_batch_going() -> None:
         return no_price(number) if number % 4 < 2 else row(number)
 
     left = {f"shop-{n}.test": 50 for n in range(4)}
-    assert not any(stops(shift, left) for shift in shifts(night(60, on_two, then=60, of=of)))
-    (shift,) = shifts(night(60, no_price, of=of))
-    assert stops(shift, left)
+    assert not any(stops(anomaly, left) for anomaly in anomalies(night(60, on_two, then=60, of=of)))
+    (anomaly,) = anomalies(night(60, no_price, of=of))
+    assert stops(anomaly, left)
 
 
 def test_hosts_that_come_one_after_the_other_are_believed_when_two_are_bad() -> None:
     def of(number: int) -> Mapping[str, Any]:
         return {"host": f"shop-{number // 50}.test"}
 
-    (shift,) = shifts(night(130, no_price, then=40, of=of))
-    assert set(shift.bad_hosts) == {"shop-2.test", "shop-3.test"}
-    assert stops(shift, {"shop-3.test": 30, **{f"shop-{n}.test": 50 for n in range(4, 10)}})
+    (anomaly,) = anomalies(night(130, no_price, then=40, of=of))
+    assert set(anomaly.bad_hosts) == {"shop-2.test", "shop-3.test"}
+    assert stops(anomaly, {"shop-3.test": 30, **{f"shop-{n}.test": 50 for n in range(4, 10)}})
 
 
 # ---- reading ----

@@ -22,15 +22,20 @@ def lines(value: Any, *marked: str) -> list[str]:
 def test_a_small_result_is_shown_whole_with_a_mark_at_what_was_found() -> None:
     assert lines({"name": "Lamp", "price": None, "tags": [], "sizes": ["S"]}, "price") == [
         "  {",
-        '    "name": "Lamp"',
-        '>   "price": null',
-        '    "tags": []',
+        '    "name": "Lamp",',
+        '>   "price": null,',
+        '    "tags": [],',
         '    "sizes": [',
         '      "S"',
         "    ]",
         "  }",
     ]
     assert lines("just text") == ['  "just text"']
+
+
+def test_a_small_result_is_json_that_can_be_copied() -> None:
+    for value in ({"a": [1, {"b": []}, "x"], "c": {"d": None, "e": {}}}, [[], [1, 2], {}], []):
+        assert json.loads("".join(lines(value))) == value
 
 
 def test_what_was_found_is_shown_also_far_down_in_a_list() -> None:
@@ -42,7 +47,7 @@ def test_what_was_found_is_shown_also_far_down_in_a_list() -> None:
 
 def test_a_mark_counts_inside_of_a_wrapper() -> None:
     answer = read_answer(json.dumps({"result": {"price": None, "name": "Lamp"}}))
-    assert '>   "price": null' in list(result_lines(answer, frozenset({"result.price"})))
+    assert '>   "price": null,' in list(result_lines(answer, frozenset({"result.price"})))
 
 
 def test_escapes_never_reach_the_screen() -> None:

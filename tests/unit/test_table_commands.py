@@ -192,6 +192,28 @@ def test_rows_are_never_written_over_a_file_of_the_user_or_an_input() -> None:
     assert "reason" in Path("mine.csv").read_text()
 
 
+def test_a_table_of_which_only_rows_are_wrong_may_be_loaded_without_them() -> None:
+    done = load("pairs.csv", *GOAL)
+    assert done.exit_code == 2
+    assert "  tip: add --skip-invalid left-out.csv to load the other rows" in done.stderr
+    assert load("pairs.csv", *GOAL, "--skip-invalid", "left-out.csv").exit_code == 0
+    with pytest.raises(InputError, match=r"add skip_invalid='left-out\.csv' to load"):
+        read("pairs.csv", url="{Link}", goal="G", style="python")
+    Path("left-out.csv").write_text("mine")
+    asked = {"skip_invalid": Path("left-out.csv"), "style": "python"}
+    with pytest.raises(UsageError) as refused:
+        read("pairs.csv", url="{Link}", goal="G", **asked)
+    assert "overwrite=True" in str(refused.value.next)
+
+
+@pytest.mark.parametrize("wrong", ["header", "all rows"])
+def test_rows_cannot_be_left_out_where_nothing_would_be_loaded(wrong: str) -> None:
+    Path("pairs.csv").write_text(TABLE if wrong == "header" else "Link\na.example/1\n")
+    done = load("pairs.csv", *(() if wrong == "header" else ("--goal", "G")))
+    assert done.exit_code == 2
+    assert "--skip-invalid" not in done.stderr
+
+
 def test_where_no_row_is_left_nothing_is_loaded() -> None:
     Path("pairs.csv").write_text("Link\na.example/1\n")
     done = load("pairs.csv", "--url-column", "Link", "--goal", "G", "--skip-invalid", "bad.jsonl")

@@ -43,5 +43,5 @@ def command(batch: str | None, against: str | None, db: str, as_json: bool) -> N
     if as_json:
         click.echo(json.dumps(report_as_json(report)))
         return
-    for line in report_lines(report):
+    for line in report_lines(report, db):
         click.echo(line)

@@ -354,7 +354,7 @@ def _report(
         reason = ended.reason or "interrupted"
         audited = audit_as_json(ended.audit, batch) if ended.audit else None
         found = {"ending": reason, **batch_as_json(store, batch), "audit": audited}
-        found["nothing_run"] = ended.newest_result_at is not None
+        found["nothing_run"] = ended.nothing_run
         found["quality"] = check_as_json(check)
         click.echo(json.dumps(found))
 

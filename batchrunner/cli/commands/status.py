@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,7 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
 
     counts = store.read(batch_counts, batch.id)
     say(f"{batch.name}: {summary(counts)}")
-    for line in _notes(store, batch, counts):
+    for line in _notes(store, batch, counts, db):
         say(f"  {line}")
     if not whole:
         return
@@ -128,22 +129,26 @@ def _said_by_api(store: Store, batch: Batch, db: str) -> Iterator[str]:
     yield from run_error_lines(store.read(run_errors, batch.id, most=MAX_ATTEMPTS_SHOWN), command)
 
 
-def _notes(store: Store, batch: Batch, counts: BatchCounts) -> Iterator[str]:
+def _notes(store: Store, batch: Batch, counts: BatchCounts, db: str) -> Iterator[str]:
     """Give what stands below a batch's line."""
     from batchrunner.cli.output.batch_text import artifact_lines, money_lines
 
-    yield from _word(store, batch)
+    yield from _word(store, batch, db)
     yield from _waits(store, batch)
     yield from money_lines(store, batch, counts)
     yield from artifact_lines(store, batch)
 
 
-def _word(store: Store, batch: Batch) -> Iterator[str]:
+def _word(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give how good the rows were at the end of the last run, if it came to its end."""
+    from batchrunner.cli.output.batch_text import db_given
+    from batchrunner.model.quality import QualityWord
     from batchrunner.store.quality import recorded_quality
 
-    if word := store.read(recorded_quality, batch.id):
-        yield f"quality: {word}"
+    word = store.read(recorded_quality, batch.id)
+    if word is not None:
+        why = f" (why: batchrunner quality {shlex.quote(batch.name)}{db_given(db)})"
+        yield f"quality: {word}{'' if word is QualityWord.GOOD else why}"
 
 
 def _nobody(counts: BatchCounts) -> str:

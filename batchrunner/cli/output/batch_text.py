@@ -46,7 +46,6 @@ def closing_lines(
     from batchrunner.cli.output.status_text import summary
     from batchrunner.model import JobState
     from batchrunner.store.artifacts import artifact_counts
-    from batchrunner.store.grounding import checked_results
 
     yield from suspect_lines(store, batch, db, rerun=rerun)
     yield from failure_lines(store, batch, db)
@@ -64,12 +63,28 @@ def closing_lines(
         yield f"what was tried again, and why: batchrunner status {name}"
     yield f"{batch.name}: {summary(counts)}"
     yield from money_lines(store, batch, counts)
-    if batch.settings.grounding.sample and (checked := store.read(checked_results, batch.id)):
-        searched = f"values of {counted(checked, 'result')} were searched for in their pages"
-        yield f"{searched}: batchrunner grounding {name}"
+    yield from _grounding_lines(store, batch, name)
     yield from artifact_lines(store, batch)
     if store.read(artifact_counts, batch.id).left:
         yield f"fetch those that are left: batchrunner artifacts fetch {name} -o DIR"
+
+
+def _grounding_lines(store: Store, batch: Batch, name: str) -> Iterator[str]:
+    """Give how many of the checked results have values that are not in their pages."""
+    from batchrunner.app.grounding_report import grounding_report
+    from batchrunner.store.grounding import checked_results
+
+    if not batch.settings.grounding.sample or not store.read(checked_results, batch.id):
+        return
+    summary = grounding_report(store, batch).summary
+    if not summary.rows:
+        said = "no result could be compared with its page"
+    elif summary.rows_with_absent:
+        absent = f"{summary.rows_with_absent:,} of {counted(summary.rows, 'result')}"
+        said = f"{absent} compared with their pages have values that are not there"
+    else:
+        said = f"{counted(summary.rows, 'result')} compared with their pages: all values are there"
+    yield f"{said}: batchrunner grounding {name}"
 
 
 def money_lines(store: Store, batch: Batch, counts: BatchCounts) -> Iterator[str]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from batchrunner.app.quality import QualityCheck, QualityReport
 from batchrunner.cli.output.batch_text import db_given
 from batchrunner.model import Batch
-from batchrunner.quality.tables import FieldFigures
-from batchrunner.text.format import counted
+from batchrunner.quality.figures import FieldFigures
+from batchrunner.text.format import counted, percent
 from batchrunner.text.terminal import shorten, term_safe
 
 #: Reasons that are shown first.
@@ -21,8 +21,8 @@ LOST = 0.1
 _FIELD_WIDTH = 28
 
 
-def report_lines(report: QualityReport) -> Iterator[str]:
-    """Give a report line by line; a terminal may print each as it is."""
+def report_lines(report: QualityReport, db: str) -> Iterator[str]:
+    """Give a report line by line, and what to do next; a terminal may print each as it is."""
     yield str(report.verdict)
     for reason in report.reasons[:MAX_REASONS]:
         yield term_safe(f"  {reason.text}")
@@ -37,15 +37,33 @@ def report_lines(report: QualityReport) -> Iterator[str]:
         yield "rows to look at"
     for row in report.rows:
         yield term_safe(f"  {shorten(row.url, 80)}  {shorten(row.why, 120)}")
+    if report.reasons:
+        yield ""
+        yield from (term_safe(line) for line in _next_lines(report, db))
+
+
+def _next_lines(report: QualityReport, db: str) -> Iterator[str]:
+    kinds = {reason.kind for reason in report.reasons}
+    name = f"{shlex.quote(report.batch)}{db_given(db)}"
+    if report.good < report.delivered:
+        yield f"accept or reject the suspect results: batchrunner review {name}"
+    if "absent" in kinds:
+        yield f"the values that are not in their pages: batchrunner grounding {name}"
+    if report.delivered < report.total:
+        yield f"why jobs failed, and what may help: batchrunner status {name}"
+    if report.against is not None:
+        yield f"what changed: batchrunner diff {shlex.quote(report.against)} {name}"
+    yield f"all rows: batchrunner export {name} -o results.xlsx"
 
 
 def _scope(report: QualityReport) -> str:
-    rows = f"{report.batch}: {report.delivered:,} of {counted(report.total, 'job')} delivered"
+    jobs = "job" if report.total == 1 else "jobs"
+    rows = f"{report.batch}: {report.delivered:,} of {report.total:,} {jobs} delivered"
     rows += f", {report.good:,} of them good"
     if not report.complete:
         rows += "; not finished"
     if report.against is None:
-        return f"{rows}; compared with nothing: there is no good edition before it"
+        return f"{rows}; it has no good earlier edition to be compared with (else: --against NAME)"
     return f"{rows}; compared with {report.against} ({report.rows_before:,} delivered)"
 
 
@@ -55,10 +73,10 @@ def _field_lines(report: QualityReport) -> Iterator[str]:
     yield ""
     yield f"{'field':<{_FIELD_WIDTH}}  {'filled':>7}  {'before':>7}  values"
     for figures in report.fields[:MAX_FIELDS]:
-        before = "" if figures.before is None else _percent(figures.before)
+        before = "" if figures.before is None else percent(figures.before)
         name = shorten(term_safe(figures.path), _FIELD_WIDTH)
         yield (
-            f"{name:<{_FIELD_WIDTH}}  {_percent(figures.coverage):>7}  {before:>7}  "
+            f"{name:<{_FIELD_WIDTH}}  {percent(figures.coverage):>7}  {before:>7}  "
             f"{term_safe(_values(figures))}"
         ).rstrip()
     if more := len(report.fields[MAX_FIELDS:]):
@@ -77,10 +95,6 @@ def _values(figures: FieldFigures) -> str:
     return ", ".join(each for each in said if each)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g}%" if share in (0, 1) else f"{min(max(share, 0.001), 0.999):.1%}"
-
-
 def _host_lines(report: QualityReport) -> Iterator[str]:
     if not report.hosts:
         return
@@ -90,7 +104,7 @@ def _host_lines(report: QualityReport) -> Iterator[str]:
     for each in report.hosts[:MAX_HOSTS]:
         before = "" if each.rows_before is None else f"{each.rows_before:,}"
         lost = [
-            f"{path} {_percent(now)} ({_percent(was)})"
+            f"{path} {percent(now)} ({percent(was)})"
             for path, now, was in each.coverage
             if was is not None and was - now > LOST
         ]

@@ -29,9 +29,16 @@ class _Line(NamedTuple):
     text: str
 
 
+class _Part(NamedTuple):
+    path: str
+    value: Any
+    head: str = ""  #: what stands before it, such as the name of a field
+    tail: str = ""  #: what stands after it: a comma, if more follows
+
+
 def result_lines(answer: Answer, marked: frozenset[str]) -> Iterator[str]:
     """Give the lines of an answer; `>` stands before what is at one of the *marked* paths."""
-    lines = _value_lines(answer, "", answer.value, "", 0, marked)
+    lines = _value_lines(answer, _Part("", answer.value), 0, marked)
     for line in islice(lines, MAX_LINES):
         is_marked = named(answer.path_of(line.path)) in marked
         sign = _MARK if is_marked else " " * len(_MARK)
@@ -41,39 +48,42 @@ def result_lines(answer: Answer, marked: frozenset[str]) -> Iterator[str]:
 
 
 def _value_lines(
-    answer: Answer, path: str, value: Any, head: str, level: int, marked: frozenset[str]
+    answer: Answer, part: _Part, level: int, marked: frozenset[str]
 ) -> Iterator[_Line]:
-    """Give the lines of a value; *head* is what stands before it, such as the name of a field."""
+    """Give the lines of a value."""
+    path, value, head, tail = part
     indent = "  " * level
     if not value or not isinstance(value, dict | list):
-        yield _Line(path, f"{indent}{head}{_scalar(value)}")
+        yield _Line(path, f"{indent}{head}{_scalar(value)}{tail}")
         return
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     if level == MAX_LEVELS:
-        yield _Line(path, f"{indent}{head}{opening} … {len(value)} entries {closing}")
+        yield _Line(path, f"{indent}{head}{opening} … {len(value)} entries {closing}{tail}")
         return
     yield _Line(path, f"{indent}{head}{opening}")
     leads = _leads_to(answer, path, marked)
     most = _MAX_BESIDE_MARK if leads and isinstance(value, list) else MAX_ENTRIES
     shown = 0
-    for number, (inner, inner_head, part) in enumerate(islice(_parts(path, value), _MAX_SCANNED)):
-        if number < most or (leads and _leads_to(answer, inner, marked)):
-            yield from _value_lines(answer, inner, part, inner_head, level + 1, marked)
+    for number, inner in enumerate(islice(_parts(path, value), _MAX_SCANNED)):
+        if number < most or (leads and _leads_to(answer, inner.path, marked)):
+            yield from _value_lines(answer, inner, level + 1, marked)
             shown += 1
         elif not leads:
             break
     if shown < len(value):
         yield _Line("", f"{indent}  … {len(value) - shown} more")
-    yield _Line("", f"{indent}{closing}")
+    yield _Line("", f"{indent}{closing}{tail}")
 
 
-def _parts(path: str, value: Any) -> Iterator[tuple[str, str, Any]]:
+def _parts(path: str, value: Any) -> Iterator[_Part]:
+    last = len(value) - 1
     if isinstance(value, dict):
-        for name, part in value.items():
-            yield f"{path}.{name}" if path else name, f"{_scalar(name)}: ", part
+        for index, (name, part) in enumerate(value.items()):
+            inner = f"{path}.{name}" if path else name
+            yield _Part(inner, part, f"{_scalar(name)}: ", "," if index < last else "")
     else:
         for index, part in enumerate(value):
-            yield f"{path}[{index}]", "", part
+            yield _Part(f"{path}[{index}]", part, "", "," if index < last else "")
 
 
 def _leads_to(answer: Answer, path: str, marked: frozenset[str]) -> bool:

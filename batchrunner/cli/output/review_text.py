@@ -41,7 +41,7 @@ def row_lines(row: ReviewRow, number: int, total: int) -> Iterator[str]:
     yield from _labelled("run error", job.run_error or "")
     yield from _labelled("screenshot", row.screenshot or "")
     if row.review is not None:
-        yield from _labelled("you said", f"{row.review.word} {row.review.because}".strip())
+        yield from _labelled("you said", f"{row.review.decision} {row.review.because}".strip())
     yield "  result"
     yield from _result(row)
 
@@ -67,8 +67,7 @@ def _labelled(label: str, text: str) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> str:
-    wanted = f", not {finding.wanted}" if finding.wanted else ""
-    return f"{finding.rule}: {finding.path} is {finding.seen}{wanted}"
+    return f"{finding.rule}: {finding.sentence}"
 
 
 def _safe(text: str) -> str:
@@ -89,7 +88,9 @@ def learned_lines(learned: LearnedRules, name: str) -> Iterator[str]:
         )
     for each in learned.left_out:
         line = _safe(json.dumps(each.expect, ensure_ascii=False))
-        yield f"left out: {line} would also fail {_safe(each.contradicts)}, which was accepted"
+        is_allow = "allow" in each.expect
+        why = "let pass {}, which was rejected" if is_allow else "fail {}, which was accepted"
+        yield f"left out: {line} would also {why.format(_safe(each.contradicts))}"
     if not learned.expect:
         return
     if learned.jobs_differ:

@@ -24,6 +24,7 @@ class BatchJobs:
         self.problems: list[Problem] = []
         self.hidden = 0  #: problems that are only counted
         self.refused = 0
+        self._row_problems = 0  # those of `problems` that are of single rows
         self._refuse = refuse
         self._collector = SpecCollector()
         self._columns: dict[str, None] = {}
@@ -52,6 +53,7 @@ class BatchJobs:
 
     def _take(self, found: TableJobs, log: ProblemLog | None) -> None:
         self.problems += found.problems
+        self._row_problems += found.row_problems
         self.hidden += found.hidden
         self.refused += found.refused
         self._columns |= dict.fromkeys(found.columns)
@@ -72,7 +74,9 @@ class BatchJobs:
         if repeats.clashes:
             self._report(repeats)
         if self.problems:
-            raise JobFileErrors(tuple(self.problems), more=self.hidden)
+            some_are_right = len(self._collector.specs) > 0
+            can_leave_out = some_are_right and self._row_problems == len(self.problems)
+            raise JobFileErrors(tuple(self.problems), more=self.hidden, can_leave_out=can_leave_out)
         warnings = (*job_file.warnings, *self._warnings, *_repeated(repeats))
         return replace(
             job_file,
@@ -97,6 +101,7 @@ class BatchJobs:
                     self._refuse(table, row, [f"{clash.message}: {clash.tip}"])
                 elif clash is not None:
                     self.problems.append(table.problem(clash.message, row, None, clash.tip))
+                    self._row_problems += 1
         self.problems += [_problem(clash) for clash in by_line.values()]
         self.hidden += repeats.clash_count - len(repeats.clashes)
 

@@ -30,6 +30,7 @@ class TableJobs:
 
     columns: tuple[str, ...] = ()  #: carried
     problems: list[Problem] = field(default_factory=list)
+    row_problems: int = 0  #: those of `problems` that are of single rows
     hidden: int = 0  #: problems that are only counted
     role_problems: list[RoleProblem] = field(default_factory=list)  #: of what a job file says
     notes: list[str] = field(default_factory=list)
@@ -184,5 +185,5 @@ class _TableReading:
         for log in logs:
             jobs.problems += log.problems()
             jobs.warnings += log.warnings()
-        jobs.hidden = self._log.hidden
+        jobs.row_problems, jobs.hidden = len(self._log.problems()), self._log.hidden
         return jobs

@@ -27,6 +27,18 @@ def template_choice(style: Style, role: str, template: str) -> str:
             return f"{role}={template!r}"
 
 
+def leave_out(style: Style) -> str | None:
+    """Return how a user loads a table without the rows that have problems."""
+    what = "to load the other rows; those with problems go to that file, with their reasons"
+    match style:
+        case "option":
+            return f"add --skip-invalid left-out.csv {what}"
+        case "python":
+            return f"add skip_invalid='left-out.csv' {what}"
+        case "job file":
+            return None
+
+
 def switch(style: Style) -> str:
     """Return how a user says that columns named like keys of a job are these keys."""
     return {
@@ -34,3 +46,8 @@ def switch(style: Style) -> str:
         "job file": "columns_to_options: true",
         "python": "columns_to_options=True",
     }[style]
+
+
+def overwrite(style: Style) -> str:
+    """Return how a user lets a file be replaced."""
+    return "overwrite=True" if style == "python" else "--overwrite"

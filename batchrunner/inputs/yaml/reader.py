@@ -266,7 +266,11 @@ class _FilePass:
             else:
                 self._section(key, self._composer.value(event))
         if self._read.isdisjoint(("jobs", "url", "goal")):
-            self._log.add_at("the file has no `jobs`", _START, tip="list them below `jobs:`")
+            self._log.add_at(
+                "the file has no `jobs`",
+                _START,
+                tip="list them below `jobs:`, or name a table: jobs: {from: pages.csv}",
+            )
 
     def _section(self, key: Scalar, node: Node) -> None:
         match key.text:

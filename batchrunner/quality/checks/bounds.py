@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from batchrunner.model.quality import QualityReason, QualityWord
 from batchrunner.quality.evidence import Comparison, Evidence
+from batchrunner.text.format import exact_percent, percent
 
 
 def violated_bounds(context: Comparison) -> Iterator[Evidence]:
@@ -18,7 +20,7 @@ def violated_bounds(context: Comparison) -> Iterator[Evidence]:
             bounds.rows - profile.delivered,
         )
     if bounds.rows_share is not None and context.base is not None:
-        yield from _too_few(context, float(bounds.rows_share))
+        yield from _too_few(context, bounds.rows_share)
     yield from _coverage(context)
     yield from _unique(context)
     yield from _duplicates(context)
@@ -31,23 +33,24 @@ def _violated(kind: str, text: str, count: int, column: str | None = None) -> Ev
     return Evidence(reason)
 
 
-def _too_few(context: Comparison, share: float) -> Iterator[Evidence]:
+def _too_few(context: Comparison, share: Decimal) -> Iterator[Evidence]:
     assert context.base is not None
     now, before = context.now.profile.delivered, context.base.profile.delivered
     if now < share * before:
-        asked = f"`rows` asks for {100 * share:.4g}%"
+        asked = f"`rows` asks for {exact_percent(share)}"
         text = f"{now:,} rows were delivered, and {before:,} before; {asked}"
         yield _violated("rows", text, before - now)
 
 
 def _coverage(context: Comparison) -> Iterator[Evidence]:
     profile = context.now.profile
+    base = None if context.base is None else context.base.profile
     for path, least in context.bounds.coverage.items():
-        held, size = profile.filled().get(path, 0), profile.delivered
+        held, size = profile.filled().get(path, 0), profile.asked(path, base)
         if size and held < float(least) * size:
             text = (
                 f"`{path}` holds something in {held:,} of {size:,} rows "
-                f"({100 * held / size:.3g}%); `coverage` asks for {100 * float(least):.4g}%"
+                f"({percent(held / size)}); `coverage` asks for {exact_percent(least)}"
             )
             yield _violated("coverage", text, size - held, path)
 
@@ -68,6 +71,6 @@ def _duplicates(context: Comparison) -> Iterator[Evidence]:
     if share > float(most):
         text = (
             f"{answers.surplus:,} of {answers.total:,} answers repeat another "
-            f"({100 * share:.3g}%); `duplicates` allows {100 * float(most):.4g}%"
+            f"({percent(share)}); `duplicates` allows {exact_percent(most)}"
         )
         yield _violated("duplicates", text, answers.surplus)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from batchrunner.model.quality import QualityReason, QualityWord
 from batchrunner.quality.evidence import Comparison, Evidence, Watched, rises, rows_by_host
 from batchrunner.quality.profile import Profile
+from batchrunner.quality.sample_table import SampleTable
 from batchrunner.quality.shares import Count
-from batchrunner.quality.table import SampleTable
 
 #: Fewest rows that show that a field is never filled.
 MIN_ROWS = 5

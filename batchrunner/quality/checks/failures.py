@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from batchrunner.model.quality import QualityReason, QualityWord
 from batchrunner.quality.evidence import Comparison, Evidence, Watched, percent, rises, rows_by_host
@@ -30,10 +31,21 @@ def failed_and_suspect(context: Comparison) -> Iterator[Evidence]:
         ("failed", profile.failed, tried),
         ("suspect", profile.suspect, profile.delivered),
     ):
-        absolute = [*_many(context, kind, count, of)]
-        yield from absolute
-        if not absolute or absolute[0].reason.word is not QualityWord.BAD:
-            yield from _more_than_before(context, kind)
+        yield from _of_kind(context, kind, count, of)
+
+
+def _of_kind(context: Comparison, kind: str, count: int, of: int) -> Iterator[Evidence]:
+    many = [*_many(context, kind, count, of)]
+    if many and many[0].reason.word is QualityWord.BAD:
+        yield from many
+        return
+    more = [*_more_than_before(context, kind)]
+    of_the_same = [each for each in more if many and each.reason.count == count]
+    if any(each.reason.word is QualityWord.BAD for each in of_the_same):
+        many = []
+    else:
+        more = [each for each in more if each not in of_the_same]
+    yield from (*many, *more)
 
 
 def _many(context: Comparison, kind: str, count: int, of: int) -> Iterator[Evidence]:
@@ -69,15 +81,29 @@ def _suspects(context: Comparison) -> list[int]:
     return [row for row, each in enumerate(context.now.rows) if each.verdict == "suspect"]
 
 
+class _OfAllRows(Comparison):
+    """A comparison in which rows that were not delivered count, too."""
+
+    @cached_property
+    def sizes(self) -> Mapping[str, float]:
+        """All rows of each host."""
+        return {name: host.rows for name, host in self.now.profile.hosts.items()}
+
+    @property
+    def delivered(self) -> int:
+        """All rows of the batch that were not cancelled."""
+        return self.now.profile.rows - self.now.profile.cancelled
+
+
 def _more_than_before(context: Comparison, kind: str) -> Iterator[Evidence]:
     if context.base is None:
         return
-    says = "the run failed" if kind == "failed" else "the result is suspect"
+    says = "the job failed" if kind == "failed" else "the result is suspect"
     watched = Watched(kind=kind, column=None, says=says, usual=0.3, bad_rise=0.4)
     now, base = context.now.profile, context.base.profile
     suspects = _suspects(context) if kind == "suspect" else []
     yield from rises(
-        context,
+        _OfAllRows(context.now, context.base, context.bounds) if kind == "failed" else context,
         watched,
         {name: count for name, host in now.hosts.items() if (count := _count(host, kind)).rows},
         {name: count for name, host in base.hosts.items() if (count := _count(host, kind)).rows},

@@ -14,7 +14,7 @@ from batchrunner.quality.evidence import (
     percent,
     rows_by_host,
 )
-from batchrunner.quality.table import Feature
+from batchrunner.quality.sample_table import Feature
 from batchrunner.quality.values import (
     NO_SIGN,
     banner_of,

@@ -7,7 +7,7 @@ from statistics import median
 
 from batchrunner.model.quality import QualityReason, QualityWord
 from batchrunner.quality.evidence import Comparison, Evidence, Watched, label_rises, percent
-from batchrunner.quality.table import SampleTable
+from batchrunner.quality.sample_table import SampleTable
 
 #: Shortest usual length of a list that can collapse.
 MIN_LENGTH = 3

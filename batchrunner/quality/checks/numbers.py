@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from batchrunner.model.quality import QualityReason, QualityWord
 from batchrunner.quality.evidence import Comparison, Evidence, Watched, label_rises
-from batchrunner.quality.table import SampleTable
+from batchrunner.quality.sample_table import SampleTable
 from batchrunner.quality.values import number_of
 
 #: Least share of a field's values that are numbers.

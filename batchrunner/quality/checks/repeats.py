@@ -14,8 +14,8 @@ from batchrunner.quality.evidence import (
     label_rises,
     percent,
 )
+from batchrunner.quality.sample_table import SampleTable
 from batchrunner.quality.shares import Count
-from batchrunner.quality.table import SampleTable
 from batchrunner.quality.values import is_filled, number_of
 
 #: Fewest rows of which all have the same answer, or the same value.
@@ -101,6 +101,8 @@ def _same_answer(
     whole_host = share_of_host >= MOST_OF_HOST and share >= SOME_SHARE
     is_bad = len(hits) > MIN_SAME and (share >= BAD_SHARE or whole_host)
     is_bad = is_bad and (informative >= 2 or share >= BAD_SHARE * 2)
+    if not is_bad and _is_allowed(context):
+        return
     count = table.profile.answers.count_of(top) or table.scaled(hits)
     where = f" of {host}" if host else ""
     text = f"{count:,} of {context.delivered:,} rows have the same answer{where}, on different urls"
@@ -118,6 +120,12 @@ def _same_answer(
         ),
         tuple(hits[:10]),
     )
+
+
+def _is_allowed(context: Comparison) -> bool:
+    """Return whether the job file allows as many repeated answers as there are."""
+    answers, most = context.now.profile.answers, context.bounds.duplicates
+    return most is not None and answers.surplus <= float(most) * answers.total
 
 
 def _first_column(table: SampleTable, row: int) -> str | None:

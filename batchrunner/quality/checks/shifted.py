@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from batchrunner.quality.evidence import Comparison, Evidence, Watched, rises, rows_by_host
 from batchrunner.quality.fields import Cell
-from batchrunner.quality.table import SampleTable
+from batchrunner.quality.sample_table import SampleTable
 from batchrunner.quality.values import class_of
 
 #: Fewest rows from which is learned what a column holds.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from batchrunner.quality.profile import Profile
-from batchrunner.quality.table import SampleTable
+from batchrunner.quality.sample_table import SampleTable
 from batchrunner.quality.values import currency_of, language_of, number_of, unit_of
 
 #: Fields and hosts that a report has.
@@ -25,7 +25,8 @@ class FieldFigures:
 
     path: str
     filled: int  #: rows that hold something
-    coverage: float  #: their share of the delivered rows
+    asked: int  #: delivered rows of the goals that ever have this field
+    coverage: float  #: the share of these rows that hold something
     before: float | None  #: the same in the baseline; None without one
     types: tuple[str, ...] = ()  #: the most frequent first
     distinct: int = 0  #: different values in the sample
@@ -60,6 +61,8 @@ def field_figures(profile: Profile, baseline: Profile | None) -> list[FieldFigur
 
 def _figures(table: SampleTable, baseline: Profile | None, path: str) -> FieldFigures:
     filled = table.profile.filled().get(path, 0)
+    asked = table.profile.asked(path, baseline)
+    asked_before = 0 if baseline is None else baseline.asked(path, table.profile)
     values = [value for row in table.cells.get(path, {}).values() for value in row]
     numbers = [each.value for value in values if (each := number_of(value)) is not None]
     lengths = table.lengths.get(path)
@@ -67,8 +70,9 @@ def _figures(table: SampleTable, baseline: Profile | None, path: str) -> FieldFi
     return FieldFigures(
         path=path,
         filled=filled,
-        coverage=_share(filled, table.profile),
-        before=None if baseline is None else _share(baseline.filled().get(path, 0), baseline),
+        coverage=_share(filled, asked),
+        asked=asked,
+        before=None if baseline is None else _share(baseline.filled().get(path, 0), asked_before),
         types=tuple(name for name, _ in types.most_common()),
         distinct=len({str(value) for value in values}),
         numbers=_spread(numbers) if len(numbers) > NUMERIC * len(values) else None,
@@ -77,8 +81,8 @@ def _figures(table: SampleTable, baseline: Profile | None, path: str) -> FieldFi
     )
 
 
-def _share(filled: int, profile: Profile) -> float:
-    return filled / profile.delivered if profile.delivered else 0.0
+def _share(filled: int, asked: int) -> float:
+    return filled / asked if asked else 0.0
 
 
 def _spread(numbers: Sequence[float]) -> tuple[float, float, float] | None:

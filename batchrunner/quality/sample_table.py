@@ -1,4 +1,4 @@
-"""The sample of a profile by columns: for each field and row, what a feature of its cells is."""
+"""The sampled rows of a profile by field: the values, types and list lengths of each."""
 
 from __future__ import annotations
 

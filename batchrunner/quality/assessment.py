@@ -1,4 +1,4 @@
-"""Compares the rows of a batch with those of the last good one, and says it in one word."""
+"""Says in one word how good the rows of a batch are, with reasons and rows that show them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from batchrunner.quality.checks import (
 )
 from batchrunner.quality.evidence import Check, Comparison, Evidence
 from batchrunner.quality.profile import Profile
-from batchrunner.quality.table import SampleTable
+from batchrunner.quality.sample_table import SampleTable
 
 #: Rows to look at.
 MAX_ROWS_SHOWN = 10
@@ -66,6 +66,7 @@ _ORDER = (
     "constant",
     "list_length",
     "suspect",
+    "absent",
     "unique",
     "duplicates",
     "repeated_value",
@@ -83,22 +84,6 @@ class RowToLookAt:
     why: str
 
 
-def compare(
-    profile: Profile,
-    baseline: Profile | None = None,
-    bounds: QualityBounds | None = None,
-    *,
-    complete: bool = True,
-) -> Quality:
-    """
-    Say in one word how good the rows of a batch are, with the reasons, the most important first.
-
-    Without a baseline only what is wrong in any batch counts. Where the batch is not *complete*,
-    rows that are still to come are not missed.
-    """
-    return quality_by(evidence_of(profile, baseline, bounds, complete=complete))
-
-
 def quality_by(evidence: Sequence[Evidence]) -> Quality:
     """Return the word that follows from what was found."""
     reasons = tuple(each.reason for each in evidence)
@@ -114,8 +99,14 @@ def evidence_of(
     bounds: QualityBounds | None = None,
     *,
     complete: bool = True,
+    more: Iterable[Evidence] = (),
 ) -> Sequence[Evidence]:
-    """Return the reasons with the rows that show them, the most important first."""
+    """
+    Return the reasons, with *more* of them, and the rows that show them; the most important first.
+
+    Without a baseline only what is wrong in any batch counts. Where the batch is not *complete*,
+    rows that are still to come are not missed.
+    """
     bounds = bounds or QualityBounds()
     if bounds.drift is None or baseline is None or not baseline.delivered:
         base = None
@@ -126,7 +117,7 @@ def evidence_of(
     if base is not None:
         found += [each for check in _DRIFT for each in check(context)]
     whole = Comparison(context.now, None if baseline is None else SampleTable(baseline), bounds)
-    found += bound_checks.violated_bounds(whole)
+    found += [*bound_checks.violated_bounds(whole), *more]
     if not complete:
         found = [each for each in found if each.reason.kind != "rows"]
     return sorted(_explained(found), key=lambda each: _rank(each.reason))[:MAX_REASONS]
@@ -185,9 +176,7 @@ def _explained(found: Sequence[Evidence]) -> Iterable[Evidence]:
             yield each
 
 
-def rows_to_look_at(
-    profile: Profile, evidence: Sequence[Evidence], suspects: bool = True
-) -> list[RowToLookAt]:
+def rows_to_look_at(profile: Profile, evidence: Sequence[Evidence]) -> list[RowToLookAt]:
     """Return up to ten rows that show the reasons, some of each, and suspects after them."""
     rows = SampleTable(profile).rows
     found: dict[int, str] = {}
@@ -195,10 +184,9 @@ def rows_to_look_at(
         for each in evidence:
             if turn < len(each.rows) and len(found) < MAX_ROWS_SHOWN:
                 found.setdefault(each.rows[turn], each.reason.text)
-    if suspects:
-        for number, row in enumerate(rows):
-            if row.verdict == "suspect" and len(found) < MAX_ROWS_SHOWN:
-                found.setdefault(number, "its result is suspect")
+    for number, row in enumerate(rows):
+        if row.verdict == "suspect" and len(found) < MAX_ROWS_SHOWN:
+            found.setdefault(number, "its result is suspect")
     return [
         RowToLookAt(key=rows[each].key, url=rows[each].url, host=rows[each].host, why=why)
         for each, why in found.items()
