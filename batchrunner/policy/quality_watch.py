@@ -62,7 +62,7 @@ Shows: TypeAlias = Callable[[WatchedResult], bool | None]
 class Anomaly:
     """Something that nearly all of the newest results show, and that is no chance."""
 
-    kind: str  #: `empty`, `suspect` or `same`
+    kind: str  #: `coverage`, `suspect` or `all_equal`, as where a batch is looked at as a whole
     column: str = ""  #: the field; '': the whole result
     results: int  #: newest results that were looked at
     bad: int  #: of these
@@ -95,9 +95,9 @@ class Anomaly:
         of = f"{self.bad} of the {self.results} newest results"
         on = f" of {self.host}" if self.host else ""
         match self.kind:
-            case "empty":
+            case "coverage":
                 return f"`{self.column}` is empty in {of}{on}; {self.before}"
-            case "same":
+            case "all_equal":
                 return f"{of}{on} are the same answer to different urls; {self.before}"
             case _:
                 return f"{of}{on} are suspect or bad; {self.before}"
@@ -163,7 +163,7 @@ def _fields_gone(results: Sequence[WatchedResult]) -> Iterator[Anomaly]:
     known = frozenset[str]().union(*before.values())
     gone = [name for name in known if still[name] <= ALLOWED_GOOD]
     for name in sorted(gone, key=lambda name: (name.count(".") + name.count("["), name)):
-        if anomaly := _anomaly(results, "empty", name, _emptiness(results, name)):
+        if anomaly := _anomaly(results, "coverage", name, _emptiness(results, name)):
             yield anomaly
 
 
@@ -203,7 +203,7 @@ def _gone_since_edition(results: Sequence[WatchedResult], known: set[str]) -> It
             sure = len(gone) * -log10(CHANGED_SHARE) >= CERTAIN
             if len(recent) == size and len(gone) >= BAD_SHARE * size and sure:
                 said = "the last good edition has it for all of these jobs"
-                yield _found("empty", name, recent, gone, said)
+                yield _found("coverage", name, recent, gone, said)
                 break
 
 
@@ -231,10 +231,10 @@ def _same(results: Sequence[WatchedResult], resumed: bool) -> Iterator[Anomaly]:
     alike = [each for each in results if _digest(each) == digest]
     if len({each.url for each in alike[-WINDOWS[0] :]}) < BAD_SHARE * WINDOWS[0]:
         return
-    anomaly = _anomaly(results, "same", "", shows)
+    anomaly = _anomaly(results, "all_equal", "", shows)
     specific = alike[-1].fields is not None and alike[-1].fields.specific
     if anomaly is None and specific and not resumed:
-        anomaly = _from_start(results, "same", shows)
+        anomaly = _from_start(results, "all_equal", shows)
     if anomaly:
         yield anomaly
 
@@ -261,7 +261,7 @@ def _anomaly(
         if len(recent) < MIN_SHARE_OF_NEWEST * (len(results) - start):
             continue
         were = len(before) - bad_before
-        verb = {"empty": "held something", "same": "differed"}.get(kind, "were good")
+        verb = {"coverage": "held something", "all_equal": "differed"}.get(kind, "were good")
         said = f"of {len(before)} before, {were} {verb}"
         return _found(kind, column, [each for each, _ in recent], _shown(recent), said)
     return None

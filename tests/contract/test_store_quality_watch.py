@@ -38,7 +38,7 @@ from tests.fakes import (
 )
 
 WHY = QualityReason(
-    kind="empty", word=QualityWord.BAD, text="`price` is empty", column="price", count=12
+    kind="coverage", word=QualityWord.BAD, text="`price` is empty", column="price", count=12
 )
 
 

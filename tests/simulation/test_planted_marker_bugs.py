@@ -85,7 +85,7 @@ BUGS: Sequence[Bug] = [
     Bug(
         judge_with_markers,
         marker_expected("tags", {"at_least": 2}),
-        "a marker met an expectation",
+        "a marker met an expectation|a marker is in an export",
     ),
     Bug(export_markers, marker_returned, "a marker is in an export"),
     Bug(blame_the_goal, goal_too_long("beside"), "the goal is blamed"),

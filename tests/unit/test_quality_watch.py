@@ -80,7 +80,7 @@ def no_price(number: int) -> Any:
     ],
 )
 def test_a_field_that_is_empty_from_some_time_on_is_found(bad: Callable[[int], Any]) -> None:
-    assert found(night(60, bad)) == [("empty", "price")]
+    assert found(night(60, bad)) == [("coverage", "price")]
     assert found(night(60, bad, then=8)) == [], "too few to be sure"
     assert found(night(60, bad), coverage={"price": Decimal("0.3")}) == [], "it may be rare"
 
@@ -91,7 +91,7 @@ def test_a_field_of_list_items_is_found() -> None:
 
     before = [result(n, items(n, 3.5)) for n in range(30)]
     after = [result(n, items(n, None)) for n in range(30, 45)]
-    assert found(before + after) == [("empty", "items[].price")]
+    assert found(before + after) == [("coverage", "items[].price")]
 
 
 def test_results_that_are_nearly_all_suspect_are_found() -> None:
@@ -101,9 +101,9 @@ def test_results_that_are_nearly_all_suspect_are_found() -> None:
 
 def test_the_same_answer_on_all_urls_is_found() -> None:
     answer = row(1, name="Welcome to our shop")
-    assert found(night(40, lambda _: answer)) == [("same", "")]
+    assert found(night(40, lambda _: answer)) == [("all_equal", "")]
     from_start = [result(n, answer) for n in range(24)]
-    assert found(from_start) == [("same", "")]
+    assert found(from_start) == [("all_equal", "")]
     one_url = [result(n, answer, url="https://shop.test/1") for n in range(40)]
     assert found(one_url) == [], "the same page may well give the same answer"
 
@@ -115,7 +115,7 @@ def test_a_yes_or_no_on_all_urls_says_nothing() -> None:
 def test_what_the_last_edition_held_is_missed_from_the_start() -> None:
     held = frozenset({"name", "price"})
     results = [result(n, no_price(n), held_before=held) for n in range(14)]
-    assert found(results) == [("empty", "price")]
+    assert found(results) == [("coverage", "price")]
     assert found(results, resumed=True) == []
 
 
@@ -127,9 +127,9 @@ def test_what_the_last_edition_did_not_hold_either_is_not_missed() -> None:
 def test_results_are_looked_at_in_the_order_in_which_runs_finished() -> None:
     results = night(60, no_price)
     mixed = sorted(results, key=lambda each: seeded_share(each.job_id))
-    assert found(mixed) == [("empty", "price")]
+    assert found(mixed) == [("coverage", "price")]
     backwards = [result(n, no_price(n) if n >= 60 else row(n), job_id=100 - n) for n in range(72)]
-    assert found(backwards) == [("empty", "price")]
+    assert found(backwards) == [("coverage", "price")]
 
 
 def test_only_the_newest_result_of_a_job_counts() -> None:
@@ -168,7 +168,7 @@ def test_results_of_another_kind_than_those_before_are_no_finding(
 
 def test_kinds_that_are_all_different_are_a_finding() -> None:
     assert found(night(60, no_price, of=lambda n: {"host": f"shop-{n}.test"})) == [
-        ("empty", "price")
+        ("coverage", "price")
     ]
 
 

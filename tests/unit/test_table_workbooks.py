@@ -87,7 +87,8 @@ def test_a_cell_without_a_value_is_reported_by_its_name(cell: object, says: str)
 #: What is odd in a sheet → the warning.
 ODD = {
     "rounded": (([U, 4111111111111111.0],), {}, "the first in cell B2: the spreadsheet keeps 15"),
-    "hidden": (([U, 1], [U, 2]), {"hidden": [2]}, "1 hidden row is loaded too"),
+    "hidden": (([U, 1], [U, 2]), {"hidden": [2]}, "2:1: 1 hidden row is loaded too"),
+    "hidden rows": (([U, 1], [U, 2]), {"hidden": [2, 3]}, "2:1: 2 hidden rows are loaded too"),
     "merged": (
         ([U, 1], [U, None]),
         {"after": '<mergeCells count="1"><mergeCell ref="B2:B3"/></mergeCells>'},

@@ -301,7 +301,9 @@ class SheetTable(Table):
     def _warn_of_format(self) -> None:
         if hidden := self._scan.hidden_rows:
             rows = "1 hidden row is" if hidden == 1 else f"{hidden:,} hidden rows are"
-            self.log.warn(f"{rows} loaded too", self.header_row.line)
+            first = self._scan.first_hidden or self.header_row.line
+            named = "" if hidden == 1 else ", the first here"
+            self.log.warn(f"{rows} loaded too{named}", first)
         merged = [
             (start, end)
             for start, end in self._sheet.merged_cell_ranges or ()

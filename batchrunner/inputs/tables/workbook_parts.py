@@ -52,7 +52,8 @@ _CELL_ATTRIBUTES = re.compile(rb"<(?:\w+:)?c ([^>/]*)>")
 _STYLE = re.compile(rb"\bs=\"([0-9]+)\"")
 _REFERENCE = re.compile(rb"\br=\"([A-Z]+[0-9]+)\"")
 _ZEROS = re.compile("0{2,20}")
-_HIDDEN_ROW = re.compile(rb"<(?:\w+:)?row [^>]*\bhidden=\"(?:1|true)\"")
+_HIDDEN_ROW = re.compile(rb"<(?:\w+:)?row [^>]*\bhidden=\"(?:1|true)\"[^>]*")
+_ROW_NUMBER = re.compile(rb" r=\"([0-9]{1,7})\"")
 _CELL_NAME = re.compile(r"([A-Z]+)([0-9]+)")
 
 
@@ -61,6 +62,7 @@ class SheetScan(NamedTuple):
 
     errors: dict[tuple[int, int], str]  #: (row, column) from 1 → an error such as `#N/A`
     hidden_rows: int
+    first_hidden: int | None  #: the number of the first of them, if the sheet gives it
     #: (row, column) → digits that its number is shown with: `00000` shows 123 as 00123.
     digits: dict[tuple[int, int], int]
 
@@ -143,7 +145,7 @@ class WorkbookParts:
         errors: dict[tuple[int, int], str] = {}
         digits: dict[tuple[int, int], int] = {}
         styles = self._padding_styles()
-        hidden, rows, columns = 0, 100_000, 26
+        first, hidden, rows, columns = None, 0, 100_000, 26
         for part in self._cells_in_parts(path):
             far_rows, far_columns = _far_corner(part)
             rows, columns = max(rows, far_rows), max(columns, far_columns)
@@ -154,11 +156,14 @@ class WorkbookParts:
                     next="delete the rows and columns behind the table, or save it as CSV UTF-8",
                 )
             if b"hidden" in part:
-                hidden += len(_HIDDEN_ROW.findall(part))
+                found = _HIDDEN_ROW.findall(part)
+                hidden += len(found)
+                first = first or next(iter(found), None)
             errors.update(_errors(part))
             if styles:
                 digits.update(_digits(part, styles))
-        return SheetScan(errors, hidden, digits)
+        number = _ROW_NUMBER.search(first or b"")
+        return SheetScan(errors, hidden, None if number is None else int(number[1]), digits)
 
     def _padding_styles(self) -> dict[bytes, int]:
         """Return the styles that show a number with zeros in front, and with how many digits."""
