@@ -184,6 +184,7 @@ async def test_the_key_stands_in_its_header_and_nowhere_else() -> None:
     assert request.startswith(b"POST /v1/automation/run-batch HTTP/1.1\r\n")
 
 
+@pytest.mark.sweep
 async def test_a_connection_that_was_closed_between_requests_costs_nothing() -> None:
     with Wire(says(http(IDS).replace(b"Connection: close", b"Connection: keep-alive"))) as wire:
         async with TinyFishClient(wire.url, KEY) as api:

@@ -155,6 +155,7 @@ def test_who_comes_while_too_many_are_there_is_hung_up_on_and_the_next_is_not() 
     assert called(taken, after=idle[1:]) == 1
 
 
+@pytest.mark.sweep
 def test_a_flood_is_a_hint_for_each_call_and_nothing_is_kept() -> None:
     flood = [Caller([WEBHOOK + b"2\r\n\r\n{}"]) for _ in range(2_000)]
     answered = 0

@@ -45,6 +45,7 @@ def test_a_budget_is_set_raised_and_taken_off_from_another_terminal(tmp_path: Pa
     assert (money.code, "nobody says what a step costs" in money.err) == (2, True)
 
 
+@pytest.mark.sweep
 def test_an_estimate_says_what_it_does_not_know_and_learns_from_what_was_run(
     tmp_path: Path,
 ) -> None:

@@ -177,6 +177,7 @@ def test_a_cell_that_is_run_again_pays_for_nothing_twice(tmp_path: Path) -> None
     assert created(journal) == 4
 
 
+@pytest.mark.sweep
 def test_a_batch_is_paused_changed_and_resumed(
     db: br.BatchDatabase, api: BackgroundSandbox
 ) -> None:
@@ -197,6 +198,7 @@ def test_a_batch_is_paused_changed_and_resumed(
     assert batch.status().finished
 
 
+@pytest.mark.sweep
 def test_waiting_jobs_are_cancelled_and_put_back(
     db: br.BatchDatabase, api: BackgroundSandbox
 ) -> None:
@@ -210,6 +212,7 @@ def test_waiting_jobs_are_cancelled_and_put_back(
     assert [row["state"] for row in batch.rows()] == ["succeeded", "succeeded", "cancelled"]
 
 
+@pytest.mark.sweep
 def test_runs_in_flight_are_cancelled_where_no_runner_is_at_work(
     tmp_path: Path, db: br.BatchDatabase
 ) -> None:
@@ -240,6 +243,7 @@ def test_results_are_judged_again_without_a_run(
 # ---- a consumer that is slow, leaves, or fails ----
 
 
+@pytest.mark.sweep
 def test_a_slow_consumer_does_not_hold_the_runner_up(
     db: br.BatchDatabase, api: BackgroundSandbox
 ) -> None:
@@ -252,6 +256,7 @@ def test_a_slow_consumer_does_not_hold_the_runner_up(
     assert sorted(seen) == sorted(row["id"] for row in rows(12))
 
 
+@pytest.mark.sweep
 def test_jobs_that_are_cancelled_while_they_wait_come_once_too(
     db: br.BatchDatabase, api: BackgroundSandbox
 ) -> None:
@@ -266,6 +271,7 @@ def test_jobs_that_are_cancelled_while_they_wait_come_once_too(
     assert first.succeeded
 
 
+@pytest.mark.sweep
 def test_leaving_the_block_early_waits_for_runs_in_flight(tmp_path: Path) -> None:
     journal = tmp_path / "sandbox.jsonl"
     with br.sandbox(journal, durations=QUICK) as api, br.open(tmp_path / "a.db") as db:
@@ -282,6 +288,7 @@ def test_leaving_the_block_early_waits_for_runs_in_flight(tmp_path: Path) -> Non
         assert batch.status().succeeded == created(journal) == 40
 
 
+@pytest.mark.sweep
 def test_an_error_in_the_block_drains_and_is_raised(
     db: br.BatchDatabase, api: BackgroundSandbox
 ) -> None:

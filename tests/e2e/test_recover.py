@@ -32,6 +32,7 @@ def settings(**values: Any) -> dict[str, Any]:
     return {"backoff": 0.1, "max_attempts": 2, **values}
 
 
+@pytest.mark.sweep
 def test_a_database_lost_half_way_is_rebuilt_and_the_batch_goes_on(
     tmp_path: Path, remote: Remote
 ) -> None:

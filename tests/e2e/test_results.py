@@ -62,6 +62,7 @@ def test_a_folder_that_is_missing_is_reported_before_anything_is_run(tmp_path: P
     assert list(tmp_path.iterdir()) == [jobs]
 
 
+@pytest.mark.sweep
 def test_a_full_disk_costs_the_export_and_nothing_else(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(1))
     (tmp_path / "full.csv").symlink_to("/dev/full")

@@ -163,6 +163,7 @@ class PerMinute(httpx.AsyncBaseTransport):
         return httpx.Response(429, json={"error": error}, headers={"Retry-After": str(left)})
 
 
+@pytest.mark.sweep
 def test_a_limit_on_requests_slows_creates_and_polls_and_leaves_the_bound_alone() -> None:
     async def run() -> None:
         config = SandboxConfig(durations=(20.0, 40.0))

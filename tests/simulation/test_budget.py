@@ -142,6 +142,7 @@ async def until_it_ends(
     return ending
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", some(seeds(5), 1))
 def test_no_batch_with_faults_and_kills_spends_more_than_its_budget(seed: int) -> None:
     budget = 100 + 5 * seed

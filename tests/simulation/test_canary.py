@@ -31,6 +31,7 @@ def batch_of(canary: Canary, script: dict[str, str]) -> CheckedBatch:
     return CheckedBatch.of(urls, conditions, settings, agent=FixtureAgent())
 
 
+@pytest.mark.sweep
 def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
     async def run() -> None:
         script = {f"http://site-{n}.test/*": "goal_failure" for n in range(2)}

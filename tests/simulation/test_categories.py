@@ -121,7 +121,7 @@ def test_every_category_has_its_case() -> None:
     assert set(CASES) == set(FailureCategory)
 
 
-@pytest.mark.parametrize("category", some(FailureCategory, quick=6))
+@pytest.mark.parametrize("category", some(FailureCategory, quick=4))
 def test_a_category_is_reached_end_to_end_and_leads_to_what_the_table_says(
     category: FailureCategory,
 ) -> None:

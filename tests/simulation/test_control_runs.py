@@ -53,6 +53,7 @@ def runs_of(batch: CheckedBatch, url: str) -> int:
 # ---- the control run is created after the missing one ----
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("late", some([70.0, 5.0, 90.0, 240.0], 1))
 def test_a_run_that_is_listed_late_is_not_bought_again(late: float) -> None:
     async def scenario() -> None:

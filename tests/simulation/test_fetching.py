@@ -177,6 +177,7 @@ def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
     simulate(main)
 
 
+@pytest.mark.sweep
 def test_a_fetch_that_is_cut_off_anywhere_is_gone_on_with(tmp_path: Path) -> None:
     async def main(seconds: float, folder: Path) -> None:
         both = Beside(batch_of(pages(4)), folder)

@@ -220,6 +220,7 @@ async def damaged_batch(path: Path, seed: int) -> str:
         return type(error).__name__
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", some(range(40), 1))
 def test_a_damaged_file_ends_in_words_or_does_no_harm(path: Path, seed: int) -> None:
     assert simulate(partial(damaged_batch, path, seed)) in (

@@ -340,6 +340,7 @@ def growing(run_id: Callable[[], str]) -> Answer:
     return answer
 
 
+@pytest.mark.sweep
 def test_a_result_that_still_grows_is_waited_for() -> None:
     async def scenario() -> None:
         config = SandboxConfig(durations=(600, 600))

@@ -57,6 +57,7 @@ def check_bill(simulated: CheckedBatch) -> None:
     assert CostCause.IN_FLIGHT not in found.causes
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", some(seeds(3), 1))
 def test_after_a_batch_with_faults_the_parts_are_the_apis_bill_to_the_cent(seed: int) -> None:
     """Such a batch has kills, lost answers, late runs, suspended machines and clock changes."""

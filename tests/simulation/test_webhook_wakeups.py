@@ -243,6 +243,7 @@ def test_a_webhook_before_the_answer_that_names_its_run_is_harmless() -> None:
     assert with_webhooks.results == without.results
 
 
+@pytest.mark.sweep
 def test_runners_that_die_with_webhooks_under_way_lose_and_repeat_nothing() -> None:
     story = played(straight, jobs=24, lives=[90, 150, 250])
     assert story.simulated.jobs() == {JobState.SUCCEEDED: 24}

@@ -162,6 +162,7 @@ def test_a_large_file_is_not_in_memory(tmp_path: Path, kind: str) -> None:
     assert peak < 6 * MB < path.stat().st_size
 
 
+@pytest.mark.sweep
 def test_a_file_that_changes_while_it_is_read_leaves_no_traceback(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("url,goal\n" + "a,b\n" * 100_000)

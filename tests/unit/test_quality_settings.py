@@ -45,8 +45,12 @@ def test_bounds_survive_the_database_and_a_job_file_written_again(written: str) 
     assert read == replace(WRITTEN[written], given=True)
     settings = Settings(quality=read)
     assert settings_of(settings_text(settings)) == settings
-    again = yaml.safe_dump(plain_settings(settings)["quality"], default_flow_style=True)
-    assert bounds(again) == read
+    # A job file of some of the jobs does not demand the rows of all of them.
+    left, again = replace(read, rows=None, rows_share=None), plain_settings(settings).get("quality")
+    if again is None:
+        assert replace(left, given=False) == QualityBounds()
+    else:
+        assert bounds(yaml.safe_dump(again, default_flow_style=True)) == left
 
 
 REFUSED = {

@@ -169,6 +169,7 @@ def moves_of_jobs() -> dict[Edge, set[str]]:
     return moves
 
 
+@pytest.mark.sweep
 def test_the_diagram_of_job_states_is_what_the_store_does() -> None:
     assert diagrams()[0] == moves_of_jobs()
 
