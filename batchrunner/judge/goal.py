@@ -121,6 +121,17 @@ class Goal:
         kinds = {match.kind for match in _words("requested").find(name)}
         return bool(name.strip()) and (name in self._asking or bool(kinds & _requested_by(self)))
 
+    def requests_only_if(self, fields: set[str]) -> bool:
+        """Whether each sentence that speaks of such fields says when to answer with them."""
+        if fields & self.fields:
+            return False
+        speaking = [
+            words
+            for words in map(plain, _SENTENCE_ENDS.split(self.text))
+            if fields & {match.kind for match in _words("requested").find(words)}
+        ]
+        return bool(speaking) and all(words in _words("condition") for words in speaking)
+
     def mentions(self, field: str) -> bool:
         """Whether it speaks of what is in such a field, perhaps only of what to do about it."""
         return field in {match.kind for match in _words("requested").find(self.plain)}

@@ -15,6 +15,7 @@ from batchrunner.judge.field_paths import first_field
 from batchrunner.judge.goal import Goal, goal_of
 from batchrunner.judge.reported_failure import (
     failing_field,
+    holds_more,
     is_nothing_at_all,
     reported_failure,
 )
@@ -124,11 +125,13 @@ def _reported(answer: Answer, expectations: Expectations, goal: Goal) -> Judgeme
     if field is None or REPORTED in expectations.allow:
         return None
     # An error that the goal asks to copy may have a status, too.
-    if goal.requests(field) or goal_of(expectations.goal).requests("error"):
+    is_asked = goal.requests(field) or goal_of(expectations.goal).requests("error")
+    is_all = is_asked and goal.requests_only_if({field, "error"}) and not holds_more(answer.value)
+    if is_asked and not is_all:
         return None
     key = next((key for key in ("reason", "error") if answer.value.get(key)), field)
     finding = Finding(rule=REPORTED, path=answer.path_of(key), seen=shown(answer.value.get(key)))
-    if goal.mentions(field):  # it may be data
+    if is_asked or goal.mentions(field):  # it may be data
         return _suspect([finding], expectations)
     return _bad(reported_failure(answer.value), [finding])
 

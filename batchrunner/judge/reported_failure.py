@@ -12,6 +12,7 @@ from batchrunner.model import Failed, FailureCategory
 
 #: Characters of a reason that is no text.
 MAX_REASON_LENGTH = 20_000
+_REPORT = ("status", "error", "reason", "message", "code", "details", "success", "retryable")
 
 
 def failing_field(value: Any) -> str | None:
@@ -32,6 +33,13 @@ def _says_something(error: Any) -> bool:
     if isinstance(error, list):
         return any(_says_something(part) for part in error)
     return bool(error)
+
+
+def holds_more(value: dict[str, Any]) -> bool:
+    """Say whether a result holds something beside the fields that report its failure."""
+    return any(
+        part not in (None, "", [], {}) for name, part in value.items() if name not in _REPORT
+    )
 
 
 def is_nothing_at_all(value: Any, named: frozenset[str] = frozenset()) -> bool:

@@ -804,6 +804,16 @@ def test_a_sentence_that_there_is_no_error_reports_none(error: str) -> None:
     assert verdict({"price": 12, "error": f"{error}, but the price is old"})[0] == "bad"
 
 
+def test_an_error_that_the_goal_asks_for_only_if_it_fails_is_suspect_where_it_is_all() -> None:
+    failed = {"status": "failure", "price": None, "error": "The page did not load"}
+    for goal in (
+        'Get the price. If the page cannot be loaded, return {"error": reason}.',
+        "Lies den Preis. Falls es nicht geht, gib status failure und error aus.",
+    ):
+        assert verdict(failed, goal) == ("suspect", "reported")
+    assert verdict(failed, "Get the status, the price and the error of the job.") == ("good", "")
+
+
 def test_the_words_of_a_login_are_no_wall_where_the_goal_asks_how_to_get_in() -> None:
     for goal in ("¿Cómo puedo ver el precio?", "Was sieht ein Besucher?", "翻译这句话"):
         assert verdict({"text": "Please log in to continue."}, goal)[0] != "bad"
