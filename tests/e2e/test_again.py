@@ -52,6 +52,7 @@ def test_a_job_that_changed_under_its_id_runs_in_its_new_form(tmp_path: Path) ->
     assert "1 changed (url): they run in their new form" in again.err
 
 
+@pytest.mark.sweep
 def test_json_of_a_run_stands_alone_on_standard_output(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*pages(2), "http://faults.test/agent_failure"])
     with served(tmp_path) as remote:

@@ -121,6 +121,7 @@ def test_hostile_artifacts_fail_no_job_and_are_reported_one_by_one(tmp_path: Pat
     assert f"{len(kept) - 1} refused, 1 stored" in ended.err
 
 
+@pytest.mark.sweep
 def test_a_batch_that_captures_nothing_is_reported_so(tmp_path: Path) -> None:
     jobs = capturing(tmp_path, pages(1))
     jobs.write_text(json.dumps({"jobs": [{"url": pages(1)[0], "goal": "Read the page"}]}))

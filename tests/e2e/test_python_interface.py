@@ -25,6 +25,7 @@ from batchrunner.selftest.subprocesses import environment
 from batchrunner.store import database
 from tests.e2e.programs import served, wait_until
 from tests.e2e.test_doctor import REFUSAL, answering
+from tests.sweeps import some
 
 QUICK = (0.05, 0.15)
 #: Longer than any test waits: a test that needs the end of such a run hangs.
@@ -226,6 +227,7 @@ def test_runs_in_flight_are_cancelled_where_no_runner_is_at_work(
         assert batch.status().counts.jobs[br.JobState.CANCELLED] == 2
 
 
+@pytest.mark.sweep
 def test_results_are_judged_again_without_a_run(
     tmp_path: Path, db: br.BatchDatabase, api: BackgroundSandbox
 ) -> None:
@@ -400,7 +402,7 @@ def test_a_forked_child_is_refused_and_the_parent_goes_on(tmp_path: Path) -> Non
     assert done.stdout.splitlines() == said, done.stderr
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", some(["asyncio", "trio"], quick=1))
 def test_it_runs_inside_an_event_loop(
     db: br.BatchDatabase, api: BackgroundSandbox, backend: str
 ) -> None:
@@ -421,7 +423,7 @@ def test_the_plain_form_works_in_a_running_loop_as_in_a_notebook(
     assert anyio.run(main).reason is br.ExitReason.FINISHED
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", some(["asyncio", "trio"], quick=1))
 def test_a_cancelled_task_leaves_at_once(
     tmp_path: Path, db: br.BatchDatabase, backend: str
 ) -> None:

@@ -48,6 +48,7 @@ OPTIONS: dict[str, Any] = {
 URL = "http://shop.test/products/"
 
 
+@pytest.mark.sweep
 def test_every_option_reaches_the_api_from_defaults_and_from_jobs(tmp_path: Path) -> None:
     assert set(OPTIONS) == set(RUN_OPTIONS)
     jobs: list[dict[str, Any]] = [

@@ -241,6 +241,7 @@ def test_runs_that_go_on_are_collected_later(tmp_path: Path) -> None:
         assert remote.created() == 3
 
 
+@pytest.mark.sweep
 def test_a_batchs_own_runs_are_never_adopted_into_another(tmp_path: Path) -> None:
     with served(tmp_path) as remote:
         (tmp_path / "jobs.yaml").write_text("- {url: http://shop.test/products/3, goal: Read it}")

@@ -27,6 +27,7 @@ def test_a_single_run_is_shown_as_it_happens_and_is_paid_for_once(tmp_path: Path
         assert remote.created() == 1
 
 
+@pytest.mark.sweep
 def test_a_failed_run_is_not_tried_again(tmp_path: Path) -> None:
     with served(tmp_path) as remote:
         args = ["watch", "--url", "http://faults.test/system_failure/1", "--goal", "Read the page"]

@@ -51,6 +51,7 @@ def test_a_finished_batch_spends_nothing_when_it_is_run_again() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", some(seeds(3), 1))
 def test_the_database_and_the_api_agree_after_a_batch_with_faults(seed: int) -> None:
     rates = {

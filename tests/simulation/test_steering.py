@@ -232,6 +232,7 @@ def each(steps: range, dies: Callable[[int], Awaitable[bool]]) -> int:
     return sum(simulate(lambda step=step: dies(step)) for step in steps)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("steps", "least"), [(50, 2), pytest.param(13, 8, marks=pytest.mark.sweep)]
 )
