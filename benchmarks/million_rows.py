@@ -168,7 +168,7 @@ def status(folder: Path, rows: int) -> None:
 def run(folder: Path, rows: int) -> None:
     """Run jobs against the sandbox, which is in the same process."""
     given = [
-        {"url": f"http://shop.test/products/{n % 40 + 1}?n={n}", "goal": "Read the price"}
+        {"url": f"http://shop.test/products/{n % 20 + 1}?n={n}", "goal": "Read the price"}
         for n in range(rows)
     ]
     sandbox = br.sandbox(folder / "journal.jsonl", durations=(0.05, 0.2))
