@@ -11,45 +11,34 @@ depends_on = None
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+#: Column by table: without a default and without a check, so that no database rewrites or reads a
+#: row for them.
+COLUMNS = (
+    ("attempts", "verdict", sa.String(length=7)),
+    ("attempts", "verdict_rule", sa.String(length=100)),
+    ("attempts", "help", sa.Text()),
+    ("attempts", "run_error", sa.Text()),
+    ("attempts", "review", sa.Text()),
+    ("attempts", "grounding", sa.Text()),
+    ("jobs", "accepted", sa.Text()),
+    ("jobs", "replaces", ID),
+    ("jobs", "suspects", sa.Integer()),
+    ("batches", "quality_stop", sa.Text()),
+    ("batches", "quality_since", sa.String(length=27)),
+    ("batches", "quality_word", sa.String(length=4)),
+)
+#: Name of a partial index → its table, its columns, and the rows that it holds.
+INDEXES = {
+    "ix_jobs_replaces": ("jobs", ["replaces"], "replaces IS NOT NULL"),
+    "ix_attempts_closed_at": ("attempts", ["batch_id", "closed_at"], "closed_at IS NOT NULL"),
+    "ix_attempts_to_ground": ("attempts", ["batch_id"], "grounding = 'wanted'"),
+    "ix_attempts_suspect": ("attempts", ["batch_id"], "verdict = 'suspect'"),
+}
+
+
 def upgrade() -> None:
-    # Columns without a default and without a check: no database rewrites or reads a row for them.
-    op.add_column("attempts", sa.Column("verdict", sa.String(length=7), nullable=True))
-    op.add_column("attempts", sa.Column("verdict_rule", sa.String(length=100), nullable=True))
-    op.add_column("attempts", sa.Column("help", sa.Text(), nullable=True))
-    op.add_column("attempts", sa.Column("run_error", sa.Text(), nullable=True))
-    op.add_column("attempts", sa.Column("review", sa.Text(), nullable=True))
-    op.add_column("jobs", sa.Column("accepted", sa.Text(), nullable=True))
-    op.add_column("jobs", sa.Column("replaces", ID, nullable=True))
-    op.add_column("jobs", sa.Column("suspects", sa.Integer(), nullable=True))
-    op.create_index(
-        "ix_jobs_replaces",
-        "jobs",
-        ["replaces"],
-        sqlite_where=sa.text("replaces IS NOT NULL"),
-        postgresql_where=sa.text("replaces IS NOT NULL"),
-    )
-    op.add_column("batches", sa.Column("quality_stop", sa.Text(), nullable=True))
-    op.add_column("batches", sa.Column("quality_since", sa.String(length=27), nullable=True))
-    op.add_column("batches", sa.Column("quality_word", sa.String(length=4), nullable=True))
-    op.add_column("attempts", sa.Column("grounding", sa.Text(), nullable=True))
-    op.create_index(
-        "ix_attempts_closed_at",
-        "attempts",
-        ["batch_id", "closed_at"],
-        sqlite_where=sa.text("closed_at IS NOT NULL"),
-        postgresql_where=sa.text("closed_at IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_attempts_to_ground",
-        "attempts",
-        ["batch_id"],
-        sqlite_where=sa.text("grounding = 'wanted'"),
-        postgresql_where=sa.text("grounding = 'wanted'"),
-    )
-    op.create_index(
-        "ix_attempts_suspect",
-        "attempts",
-        ["batch_id"],
-        sqlite_where=sa.text("verdict = 'suspect'"),
-        postgresql_where=sa.text("verdict = 'suspect'"),
-    )
+    for table, name, kind in COLUMNS:
+        op.add_column(table, sa.Column(name, kind, nullable=True))
+    for name, (table, columns, rows) in INDEXES.items():
+        where = sa.text(rows)
+        op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)

@@ -24,6 +24,9 @@ from batchrunner.cli.same_api import on_same_api
         ("batchrunner audit x", ["--api-url=http://h"], "batchrunner audit --api-url http://h x"),
         ("batchrunner audit x", ["run", "jobs.yaml"], "batchrunner audit x"),
         ("batchrunner status x", ["run", "--sandbox"], "batchrunner status x"),
+        ("batchrunner diff OTHER x", ["diff", "--sandbox"], "batchrunner diff --sandbox OTHER x"),
+        ("batchrunner quality x", ["--db", "a b.db"], "batchrunner quality --db 'a b.db' x"),
+        ("batchrunner diff x --db a.db", ["--db", "b.db"], "batchrunner diff x --db a.db"),
         ("batchrunner run x --sandbox", ["run", "--sandbox"], "batchrunner run x --sandbox"),
     ],
 )
