@@ -154,11 +154,11 @@ def failure_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
 
 def advice_lines(advice: Sequence[AdviceCount], command: str) -> Iterator[str]:
     """Give what the API advised about failed jobs, each with how many it is about."""
-    from batchrunner.cli.output.help_text import help_texts
+    from batchrunner.cli.output.run_help_text import run_help_texts
     from batchrunner.text.terminal import SHOWN, shorten, term_safe
 
     for count in advice[:MAX_EXAMPLES]:
-        for label, text in help_texts(count.help):
+        for label, text in run_help_texts(count.help):
             about = counted(count.jobs, "job")
             yield f"{label} ({about}): {shorten(term_safe(text), SHOWN)}"
     if len(advice) > MAX_EXAMPLES:

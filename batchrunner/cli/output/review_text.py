@@ -11,8 +11,8 @@ from typing import Any
 
 from batchrunner.app.review import ReviewRow
 from batchrunner.app.review_rules import LearnedRules
-from batchrunner.cli.output.help_text import help_texts
 from batchrunner.cli.output.result_lines import result_lines
+from batchrunner.cli.output.run_help_text import run_help_texts
 from batchrunner.judge.answer import read_answer
 from batchrunner.model import Finding
 from batchrunner.outputs.jsonl import write_jsonl
@@ -36,7 +36,7 @@ def row_lines(row: ReviewRow, number: int, total: int) -> Iterator[str]:
         yield from _labelled("input", f"{name}: {text}")
     for finding in row.findings:
         yield from _labelled("finding", _finding(finding))
-    for label, text in help_texts(job.help):
+    for label, text in run_help_texts(job.help):
         yield from _labelled(label, text)
     yield from _labelled("run error", job.run_error or "")
     yield from _labelled("screenshot", row.screenshot or "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrunner.cli.output.event_text import event_lines
-from batchrunner.cli.output.help_text import help_texts
+from batchrunner.cli.output.run_help_text import run_help_texts
 from batchrunner.cli.output.run_text import step_line
 from batchrunner.text.terminal import term_safe
 
@@ -58,5 +58,5 @@ class OneRunPrinter:
             click.echo(term_safe(f"live view, while it runs: {event.address}"))
         if event.kind == "PROGRESS" and event.says is not None:
             click.echo(term_safe(f"  {event.says}"))
-        for label, text in help_texts(event.help):
+        for label, text in run_help_texts(event.help):
             click.echo(term_safe(f"{label}: {text}"))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from batchrunner.classify import MAX_MESSAGE_LENGTH, classify, shortened
-from batchrunner.cli.output.help_text import help_texts
+from batchrunner.cli.output.run_help_text import run_help_texts
 from batchrunner.model import Failed, Run, RunError, marker_in
 from batchrunner.model.marker_removal import unmarked_run, without_marker
 from batchrunner.text.format import clock, dated
@@ -66,7 +66,7 @@ def run_lines(shown: RunDetails, *, steps: bool = True) -> Iterator[str]:
     yield from _line("steps", None if run.steps is None else str(run.steps))
     if run.error is not None:
         yield from _error_lines(run.error)
-    for label, text in help_texts(run.help):
+    for label, text in run_help_texts(run.help):
         yield from _line(label, text)
     yield from _line("live view", run.streaming_url)
     yield from _line("video", more.get("video_url"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from batchrunner.model import RunHelp
 
 
-def help_texts(help: RunHelp | None) -> list[tuple[str, str]]:
+def run_help_texts(help: RunHelp | None) -> list[tuple[str, str]]:
     """Return what the API advises, each with its label; not yet safe for a terminal."""
     if help is None:
         return []
