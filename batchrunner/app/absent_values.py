@@ -1,4 +1,4 @@
-"""Fields of which many values are not in the pages that the runs saw, as reasons of quality."""
+"""Fields with many values that are not in the pages that the runs saw, as reasons of quality."""
 
 from __future__ import annotations
 

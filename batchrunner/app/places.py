@@ -177,7 +177,7 @@ def _places(
     choice: PlaceChoice,
     say: Say,
 ) -> Iterator[Place]:
-    """Yield where the jobs of a new batch were run before; say what is no reason to stop."""
+    """Yield where the jobs of a new batch were run before; say what is not a reason to stop."""
     path = path_of(job_file)
     if path is None or choice.new_batch:
         return

@@ -198,7 +198,7 @@ class Share(click.ParamType[Decimal]):
 
         share = value if isinstance(value, Decimal) else share_of_text(str(value))
         if share is None:
-            self.fail(f"{value!r} is no share: write for example 95%", param, ctx)
+            self.fail(f"{value!r} is not a share: write, for example, 95%", param, ctx)
         return share
 
 

@@ -48,7 +48,7 @@ class Change(NamedTuple):
 
     #: How to get there through the new result; what is gone has the last index that it had before.
     steps: tuple[Step, ...]
-    field: str  #: the field of which it is a value: `offers[].price`
+    field: str  #: the field that it is a value of: `offers[].price`
     kind: ChangeKind
     before: Any
     after: Any

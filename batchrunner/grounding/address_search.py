@@ -127,7 +127,7 @@ def _difference(known: Address, wanted: Address) -> str | None:
 
 
 def urljoin_safe(base: str, text: str) -> str:
-    """Return an address on a base; the base if the text is no address."""
+    """Return an address on a base; the base if the text is not an address."""
     try:
         return urljoin(base, text)
     except ValueError:

@@ -47,7 +47,7 @@ _SHARES = frozenset(
     {"percent", "percentage", "pct", "discount", "share", "rate", "rabatt", "prozent", "saving"}
     | {"savings", "reduction", "descuento", "sconto", "desconto", "growth"}
 )
-#: A number with so many digits is no chance where a computation gives it.
+#: A number with so many digits is not chance where a computation gives it.
 _MANY_DIGITS = 4
 
 
@@ -142,7 +142,7 @@ def _operations(
     """
     Give what two numbers make, where the field's name speaks for it.
 
-    A number with many digits is explained without that: it is no chance.
+    A number with many digits is explained without that: it is not chance.
     """
     if exact or named & _DIFFERENCES:
         yield "-", first - second

@@ -211,7 +211,7 @@ def _in_words(segment: Segment, place: NumberAt, subject: Subject, length: int) 
         return False
     if any(sign in CURRENCIES_OF or sign == "%" for sign in signs_beside(segment, place)):
         return False
-    # In a language of which no word for this is known, a short line is believed.
+    # In a language without a known word for this, a short line is believed.
     if not subject.concepts:
         return True
     spoken = f"spoken {sorted(subject.words | subject.concepts)}"

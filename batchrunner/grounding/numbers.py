@@ -54,7 +54,7 @@ def canonical(text: str) -> str:
 
 
 def canonical_value(value: float | Decimal) -> str | None:
-    """Return the canonical form of a number without its sign; None if it is no usual number."""
+    """Return the canonical form of a number without its sign; None if it is not a usual number."""
     try:
         number = abs(Decimal(str(value)))
         if not number.is_finite() or (number and abs(number.adjusted()) > MAX_DIGITS):
@@ -169,7 +169,7 @@ def _scaled(text: str, number: NumberAt) -> Iterator[NumberAt]:
 
 
 def _zeros(text: str) -> int:
-    """Return how many zeros the word right after a number stands for; 0: it is no such word."""
+    """Return how many zeros the word right after a number stands for; 0: it is not such a word."""
     word = folded(text).strip()
     if word and is_unspaced(word[0]):
         return SCALES.get(word) or SCALES.get(word[0], 0)

@@ -24,7 +24,7 @@ MAX_STARTS = 4
 MAX_BLOCKS = 20
 
 _NOT_JSON: Final = object()
-#: What may stand around an answer and is no part of it: white space and byte order marks.
+#: What may stand around an answer and is not part of it: white space and byte order marks.
 _PADDING = " \t\r\n\f\v\0\ufeff\u200b\u2060\xa0"
 _FENCE = re.compile(r"(```+|~~~+)[ \t]{0,9}(?:[A-Za-z0-9_+-]{0,20}[ \t]{0,9}(?:\r?\n|(?=[{\[])))?")
 _EMPTY_FENCE = re.compile(r"(```|~~~)[A-Za-z0-9_+-]{0,20}\s{0,99}(?:```|~~~)?")

@@ -21,7 +21,7 @@ MAX_ROWS = 30
 MAX_FIELDS = 20
 #: Values of a result that are looked for in a goal.
 MAX_TEMPLATE = 40
-#: A longer value is no example of a goal.
+#: A longer value is not an example in a goal.
 MAX_GOAL_VALUE = 200
 _NUMBERED = re.compile(r"(.{2,30}?)[ _#-]{0,3}(\d{1,2}|[A-Za-z])")
 

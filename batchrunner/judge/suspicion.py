@@ -139,7 +139,7 @@ def _without_answers(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Sus
 
 
 def _is_what_was_requested(seen: SortedValues, missed: list[Value], goal: Goal) -> bool:
-    """Say whether what is no answer elsewhere is what the goal asks for by name."""
+    """Say whether what is not an answer elsewhere is what the goal asks for by name."""
     beside = [each for each in seen.of(Kind.ASIDE, Kind.REMARK) if each not in missed]
     requested = sum(_is_requested(each, goal) for each in beside)
     return requested > 0 and len(seen.of(Kind.NOTHING)) <= requested

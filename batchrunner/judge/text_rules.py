@@ -66,7 +66,7 @@ class WordGroup(NamedTuple):
 
 
 class TextFinding(NamedTuple):
-    """What a text is, if it is no answer."""
+    """What a text is, if it is not an answer."""
 
     rule: str
     certain: bool = False  #: the words of a wall itself
@@ -80,7 +80,7 @@ _ORDER = tuple(GENERAL_RULES)
 
 
 def finding_in(text: str) -> TextFinding | None:
-    """Say what a text is if it is no answer; None if it may be one."""
+    """Say what a text is if it is not an answer; None if it may be one."""
     text = text.strip()
     if _HTML.match(text):
         return TextFinding(HTML)
@@ -120,7 +120,7 @@ def _finding_in_words(text: str, words: str) -> TextFinding | None:
 
 
 def _is_said_by_the_page(text: str, words: str) -> bool:
-    """Say whether a sentence begins with a wall's own words, and the text is no agent's report."""
+    """Say whether a sentence begins with a wall's own words, and no agent reports it."""
     return words not in _agent() and any(
         match.kind.certain and match.start <= MAX_BEFORE_WALL
         for sentence in islice(_SENTENCE_END.split(text), MAX_SENTENCES)

@@ -1,4 +1,4 @@
-"""Of which jobs of a batch the values are searched for in the pages that their runs saw."""
+"""Which jobs of a batch have their values searched for in the pages that their runs saw."""
 
 from __future__ import annotations
 

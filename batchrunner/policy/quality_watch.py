@@ -60,7 +60,7 @@ Shows: TypeAlias = Callable[[WatchedResult], bool | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Anomaly:
-    """Something that nearly all of the newest results show, and that is no chance."""
+    """Something that nearly all of the newest results show, and that is not chance."""
 
     kind: str  #: `coverage`, `suspect` or `all_equal`, as where a batch is looked at as a whole
     column: str = ""  #: the field; '': the whole result
@@ -138,7 +138,7 @@ def stops(anomaly: Anomaly, open_jobs: Mapping[str, int]) -> bool:
     """
     Return whether a finding is about most of what is left; *open_jobs* are counted by host.
 
-    One bad host among many is no reason to stop the others: bad hosts are parked elsewhere. A host
+    One bad host among many stops nothing else: bad hosts are parked elsewhere. A host
     that has brought nothing yet says nothing for or against it.
     """
     total = sum(open_jobs.values())
@@ -245,7 +245,7 @@ def _same(results: Sequence[WatchedResult], resumed: bool) -> Iterator[Anomaly]:
 def _anomaly(
     results: Sequence[WatchedResult], kind: str, column: str, shows: Shows
 ) -> Anomaly | None:
-    """Return what the newest results show and those before do not, if that is no chance."""
+    """Return what the newest results show and those before do not, if that is not chance."""
     telling = [(each, shown) for each in results if (shown := shows(each)) is not None]
     latest = telling[-WINDOWS[0] :]
     if sum(not shown for _, shown in latest) > ALLOWED_GOOD:

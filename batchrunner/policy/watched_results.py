@@ -44,7 +44,7 @@ class WatchedResult:
     kinds: Mapping[str, str]
     good: bool  #: neither suspect nor bad
     delivered: bool = True  #: good or suspect
-    fields: AnswerFields | None  #: None: it is no object or list, or it was too long to read
+    fields: AnswerFields | None  #: None: it is not an object or list, or it was too long to read
     #: The fields that the same job's result held in the last good edition; None: no such result.
     held_before: frozenset[str] | None = None
 

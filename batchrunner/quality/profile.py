@@ -24,7 +24,7 @@ EXACT_ANSWERS = 50_000
 MAX_SHAPES = 4096
 #: Most different rules and categories that are counted.
 MAX_NAMES = 100
-#: Shortest text of the input that is no part of an answer where it is repeated.
+#: Shortest text of the input that is not part of an answer where it is repeated.
 MIN_ECHO_LENGTH = 6
 
 

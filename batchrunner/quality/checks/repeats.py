@@ -18,7 +18,7 @@ from batchrunner.quality.sample_table import SampleTable
 from batchrunner.quality.shares import Count
 from batchrunner.quality.values import is_filled, number_of
 
-#: Fewest rows of which all have the same answer, or the same value.
+#: Fewest rows that all have the same answer, or the same value.
 MIN_EQUAL = 4
 #: Share of the rows with one answer that makes a batch bad, and that is worth a look.
 BAD_SHARE, SOME_SHARE = 0.2, 0.05
