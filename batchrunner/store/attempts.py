@@ -43,9 +43,11 @@ from batchrunner.model import (
     Transition,
 )
 from batchrunner.model.outcomes import findings_of_transition
-from batchrunner.store import artifacts, host_breaker, host_escalation, revisions
+from batchrunner.store import artifacts, counters, host_breaker, host_escalation, revisions
 from batchrunner.store.column_types import UtcDateTime
 from batchrunner.store.conditions import is_current
+from batchrunner.store.number_changes import Numbers
+from batchrunner.store.number_changes import closed as closed_numbers
 from batchrunner.store.schema import attempts, jobs, results, submissions
 from batchrunner.store.serialization import (
     attempt_start_of,
@@ -288,15 +290,18 @@ def apply_decisions(
         tx.execute(insert(results), bodies)
     tx.execute(_CLOSE_ATTEMPT, [{"now": now, **_closing(decision)} for decision in applied])
     artifacts.want_artifacts_of(tx, [decision.attempt.attempt_id for decision in applied])
-    _move_jobs(tx, applied, now)
+    changes = _move_jobs(tx, applied, now)
     batch_id = held[applied[0].attempt.attempt_id]
-    _follow_suspects(tx, applied, now)
+    _follow_suspects(tx, owner_id, applied, now)
     host_escalation.record_escalation_results(tx, batch_id, applied)
     host_breaker.record_host_results(tx, batch_id, applied, now)
+    counters.add_numbers(tx, batch_id, owner_id, changes)
     return applied
 
 
-def _follow_suspects(tx: Connection, applied: Sequence[AttemptDecision], now: datetime) -> None:
+def _follow_suspects(
+    tx: Connection, owner_id: str, applied: Sequence[AttemptDecision], now: datetime
+) -> None:
     """Buy suspect results again that a policy says so of; restore those that nothing replaced."""
     again = {
         decision.attempt.job.id: decision.transition.again_at
@@ -304,10 +309,10 @@ def _follow_suspects(tx: Connection, applied: Sequence[AttemptDecision], now: da
         if isinstance(decision.transition, Finish) and decision.transition.again_at is not None
     }
     if again:
-        revisions.buy_suspects_again(tx, again, now)
+        revisions.buy_suspects_again(tx, owner_id, again, now)
     failed = [decision.attempt.job.id for decision in applied if decision.transition.failure]
     if failed:
-        revisions.restore_delivered(tx, jobs.c.id.in_(failed))
+        revisions.restore_delivered(tx, jobs.c.id.in_(failed), owner_id=owner_id)
 
 
 _STILL_HELD = (
@@ -390,8 +395,8 @@ _MOVE_JOB = (
         max_batch_size=bindparam("new_max_batch_size"),
     )
 )
-_GIVEN_UP = select(jobs.c.id).where(
-    jobs.c.id.in_(bindparam("jobs", expanding=True)), jobs.c.state == JobState.CANCELLED, _gives_up
+_GIVEN_UP = select(jobs.c.id, jobs.c.state, is_current.label("is_current")).where(
+    jobs.c.id.in_(bindparam("jobs", expanding=True)), _gives_up
 )
 _NO_RETRY = (
     update(attempts)
@@ -400,7 +405,8 @@ _NO_RETRY = (
 )
 
 
-def _move_jobs(tx: Connection, applied: list[AttemptDecision], now: datetime) -> None:
+def _move_jobs(tx: Connection, applied: list[AttemptDecision], now: datetime) -> Numbers:
+    """Move the jobs of closed attempts; return what that changes of their batch's numbers."""
     moves = [
         {
             "job": decision.attempt.job.id,
@@ -412,12 +418,15 @@ def _move_jobs(tx: Connection, applied: list[AttemptDecision], now: datetime) ->
     ]
     tx.execute(_MOVE_JOB, moves)
     job_ids = [decision.attempt.job.id for decision in applied]
-    ended = set(tx.execute(_GIVEN_UP, {"jobs": job_ids}).scalars())
+    given_up: list[Row[Any]] = list(tx.execute(_GIVEN_UP, {"jobs": job_ids}))
+    ended = {row.id for row in given_up if row.state == JobState.CANCELLED}
     if ended:
         attempt_ids = [
             decision.attempt.attempt_id for decision in applied if decision.attempt.job.id in ended
         ]
         tx.execute(_NO_RETRY, {"attempts": attempt_ids})
+    left = {row.id for row in given_up if not row.is_current}
+    return closed_numbers(applied, cancelled=ended, left=left)
 
 
 def _failure_counts(decision: AttemptDecision) -> str:

@@ -12,6 +12,7 @@ from batchrunner.model import Batch, JobFile, LoadResult
 from batchrunner.model.comparison import UNDECIDED, Comparison, EditDecision
 from batchrunner.model.hosts import host_of
 from batchrunner.policy.canary import choose_canary
+from batchrunner.store import counters
 from batchrunner.store.accepted import inherit_accepted
 from batchrunner.store.batch_rows import SET_LATER, batch_of
 from batchrunner.store.bulk_insert import insert_rows
@@ -19,6 +20,7 @@ from batchrunner.store.canary_gate import keep_canary
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.edits import follow_file
 from batchrunner.store.job_rows import LOAD_CHUNK, NEW_JOB_COLUMNS, JobRows, chunks
+from batchrunner.store.number_changes import loaded
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import json_text, settings_of, settings_text
 
@@ -63,6 +65,7 @@ def _add_all(tx: Connection, batch_id: int, file: JobFile, now: datetime) -> Non
     for chunk in chunks(enumerate(file.specs, 1), LOAD_CHUNK):
         rows = [new.row(position, spec, canary=position - 1 in first) for position, spec in chunk]
         insert_rows(tx, jobs, NEW_JOB_COLUMNS, rows)
+    counters.add_numbers(tx, batch_id, counters.NOBODY, loaded(len(file.specs)))
 
 
 def _has_jobs(tx: Connection, batch_id: int) -> bool:
@@ -107,7 +110,7 @@ def _upsert_batch(tx: Connection, file: JobFile, now: datetime) -> tuple[Batch |
     known = tx.execute(named.with_for_update()).first()
     stored = settings_text(settings)
     new: dict[str, Any] = {"settings": stored, **_origin(file)}
-    row = {"name": name, "created_at": now, **new}
+    row = {"name": name, "created_at": now, "counted": True, **new}
     # A value that changed in the file takes precedence over one that was set later.
     before = settings_of(known.settings) if known else settings
     new |= {name: None for name in SET_LATER if getattr(before, name) != getattr(settings, name)}

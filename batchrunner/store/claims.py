@@ -22,6 +22,7 @@ from batchrunner.store import (
     account_keys,
     budget,
     canary_gate,
+    counters,
     due_jobs,
     host_breaker,
     host_escalation,
@@ -30,6 +31,7 @@ from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batch_rows import settings_in_force
 from batchrunner.store.host_breaker import HostCapacity
 from batchrunner.store.leases import check_alive
+from batchrunner.store.number_changes import claimed as claimed_numbers
 from batchrunner.store.schema import (
     CanaryGate,
     SubmissionState,
@@ -111,10 +113,12 @@ def claim_jobs(
         return []
     token = _token_maker(tx, batch, new_token)
     grounded = _to_ground(settings.grounding, due, starts) if ground else set()
-    return [
+    claimed = [
         _intend(tx, owner_id, batch_id, group, starts, now, token(), settings.marker, grounded)
         for group in _groups(due, most)
     ]
+    counters.add_numbers(tx, batch_id, owner_id, claimed_numbers(row.attempt for row in due))
+    return claimed
 
 
 def _to_ground(

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select, update
 
 from batchrunner.model import Owner
-from batchrunner.store import account_keys
+from batchrunner.store import account_keys, counters
 from batchrunner.store.dialect import has_server, insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, owners, submissions
 
@@ -52,6 +52,7 @@ def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
             process_started_at=owner.process_started_at,
             started_at=now,
             lease_until=now + LEASE,
+            counts=True,
         )
         .on_conflict_do_nothing()
     )
@@ -85,6 +86,7 @@ def end_owner(tx: Connection, owner_id: str, now: datetime) -> None:
         .where(owners.c.id == owner_id, owners.c.ended_at.is_(None))
         .values(ended_at=now)
     )
+    counters.merge_ended_owners(tx)
 
 
 def live_owners(tx: Connection, now: datetime, batch_id: int | None = None) -> list[Owner]:
@@ -182,7 +184,9 @@ def rescue_attempts(
     )
     tx.execute(_MARK_INTENDED_UNANSWERED, {"batch": batch_id, "now": now})
     tx.execute(_TAKE_SUBMISSIONS, mine)
-    return list(tx.execute(_TAKE_ATTEMPTS, mine).scalars())
+    taken = list(tx.execute(_TAKE_ATTEMPTS, mine).scalars())
+    counters.count_if_needed(tx, batch_id)
+    return taken
 
 
 def _owner(row: Row[Any]) -> Owner:

@@ -26,7 +26,7 @@ from batchrunner.model.artifacts import ArtifactKind, ArtifactState
 from batchrunner.store.column_types import JsonText, UtcDateTime
 
 #: The revision of the newest migration. A test compares it with the migrations.
-HEAD = "0013"
+HEAD = "0015"
 
 metadata = MetaData(
     naming_convention={
@@ -87,6 +87,8 @@ owners = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("lease_until", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    # It keeps the numbers of batches; false: a process of an older version.
+    Column("counts", Boolean, nullable=False, server_default=text("false")),
 )
 
 batches = Table(
@@ -123,7 +125,21 @@ batches = Table(
     Column("quality_since", UtcDateTime),
     # How good its rows were at the end of its last run: good, look, bad; NULL: it never ended.
     Column("quality_word", String(4)),
+    # Its numbers are kept in `batch_counters`; false: loaded by an older version.
+    Column("counted", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
+)
+
+#: The numbers of batches, by the owner whose transactions changed them: '' is no runner.
+#: Without references: each would lock the row of the batch, which claims hold.
+batch_counters = Table(
+    "batch_counters",
+    metadata,
+    Column("batch_id", Id, primary_key=True, autoincrement=False),
+    Column("name", String(20), primary_key=True),
+    Column("detail", String(100), primary_key=True),  # such as a state or a category; '': none
+    Column("owner_id", String(36), primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )
 
 jobs = Table(
@@ -365,6 +381,30 @@ Index(
     attempts.c.batch_id,
     sqlite_where=text("outcome = 'lost'"),
     postgresql_where=text("outcome = 'lost'"),
+)
+
+#: Runs that ended without a bill: each counts with the most that it may cost.
+Index(
+    "ix_attempts_unbilled",
+    attempts.c.batch_id,
+    sqlite_where=text("steps IS NULL AND run_id IS NOT NULL AND closed_at IS NOT NULL"),
+    postgresql_where=text("steps IS NULL AND run_id IS NOT NULL AND closed_at IS NOT NULL"),
+)
+#: Runs that took more steps than were reserved.
+Index(
+    "ix_attempts_exceeded",
+    attempts.c.batch_id,
+    attempts.c.steps,
+    sqlite_where=text("steps > reserved_steps"),
+    postgresql_where=text("steps > reserved_steps"),
+)
+Index(
+    "ix_submissions_without_runs",
+    submissions.c.batch_id,
+    submissions.c.state,
+    submissions.c.intended_at,
+    sqlite_where=text("state IN ('absent', 'undecided')"),
+    postgresql_where=text("state IN ('absent', 'undecided')"),
 )
 
 #: Runs of ours that no attempt needs.

@@ -1,4 +1,4 @@
-"""Counts the suspect results of a batch by rule, with an example of each."""
+"""Reads the suspect results of a batch by rule, with an example of each."""
 
 from __future__ import annotations
 
@@ -16,19 +16,6 @@ _are_suspect = (
     jobs.c.state == JobState.SUCCEEDED,
     is_current,
 )
-_SUSPECT = (
-    select(attempts.c.verdict_rule, func.count().label("jobs"))
-    .join(jobs, is_newest)
-    .where(*_are_suspect)
-    .group_by(attempts.c.verdict_rule)
-)
-
-
-def suspect_counts(tx: Connection, batch_id: int) -> dict[str, int]:
-    """Return how many suspect results of a batch each rule found."""
-    return {row.verdict_rule: row.jobs for row in tx.execute(_SUSPECT, {"batch": batch_id})}
-
-
 _numbered = (
     select(
         attempts.c.verdict_rule,
