@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select, update
 
 from batchrunner.model import Owner
+from batchrunner.policy.fair_shares import WANTS_FOR
 from batchrunner.store import account_keys
 from batchrunner.store.dialect import has_server, insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, owners, submissions
@@ -41,8 +42,10 @@ def store_time(tx: Connection, now: datetime) -> datetime:
     return clock if newest is None else max(clock, newest - LEASE)
 
 
-def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
-    """Add an owner with a lease from *now* on."""
+def register_owner(
+    tx: Connection, owner: Owner, now: datetime, batch_id: int | None = None
+) -> None:
+    """Add an owner with a lease from *now* on; it wants slots of a batch if that is given."""
     tx.execute(
         insert_or_ignore(tx, owners)
         .values(
@@ -52,6 +55,8 @@ def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
             process_started_at=owner.process_started_at,
             started_at=now,
             lease_until=now + LEASE,
+            batch_id=batch_id,
+            wants_until=now + WANTS_FOR if batch_id is not None else None,
         )
         .on_conflict_do_nothing()
     )
