@@ -48,7 +48,7 @@ class LeftSlots:
         left = max(free, 0) - at_once
         self._observe(left, now)
         ripe = max((count for since, count in self._since if now - since >= LEFT_AFTER), default=0)
-        self._observe(left - ripe, now)
+        self._since = [(since, count - ripe) for since, count in self._since if count > ripe]
         return at_once + ripe
 
     def forget(self) -> None:

@@ -117,8 +117,8 @@ class Submitter:
             if work_left.has_claimable_work(context.now()):
                 await self._refusal_check.confirm_due()
                 claimed = await self._claim()
-            elif work_left.is_left_out(context.now()):
-                await context.write(want_slots, context.owner.id, context.batch.id, context.now())
+            else:
+                await self._wait_for_share(work_left)
             self._wants_slots = True
             if claimed:
                 context.stop.budget_used_up = False
@@ -127,6 +127,13 @@ class Submitter:
                 context.stop.drain()
             elif not claimed:
                 await self._wait_for_due(work_left)
+
+    async def _wait_for_share(self, work_left: WorkLeft) -> None:
+        """Ask other runners for a share if they have all slots; nothing is left by them now."""
+        context = self._context
+        self._left.forget()
+        if work_left.is_left_out(context.now()):
+            await context.write(want_slots, context.owner.id, context.batch.id, context.now())
 
     async def _want_nothing(self) -> None:
         """Tell other runners once that they need not leave slots to this one."""
