@@ -25,20 +25,23 @@ from batchrunner.model import (
 from batchrunner.model.artifacts import ArtifactCounts
 from batchrunner.model.quality import QualityStop, QualityWord
 from batchrunner.model.time_and_cost import Hold
-from batchrunner.store.artifacts import artifact_counts
+from batchrunner.store.batch_reads import (
+    Worker,
+    active_workers,
+    artifact_counts,
+    current_hold,
+    parked_hosts,
+    recorded_quality,
+)
 from batchrunner.store.claims import budget_status
-from batchrunner.store.health import Worker, active_workers
-from batchrunner.store.holds import current_hold
-from batchrunner.store.host_breaker import parked_hosts
-from batchrunner.store.quality import recorded_quality
-from batchrunner.store.reports import (
+from batchrunner.store.failure_reads import (
     advice_counts,
-    batch_counts,
     failed_attempts,
     run_errors,
+    suspect_results,
 )
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
-from batchrunner.store.suspects import suspect_results
 
 #: Failed attempts that are read to be reported.
 MAX_ATTEMPTS_SHOWN = 1000

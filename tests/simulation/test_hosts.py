@@ -17,9 +17,10 @@ from batchrunner.runner.events import HostsParked
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import Sandbox, SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
+from batchrunner.store.batch_reads import parked_hosts
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import budget_status
-from batchrunner.store.host_breaker import parked_hosts, unpark_hosts
+from batchrunner.store.host_breaker import unpark_hosts
 from batchrunner.store.reports import finished_jobs
 from tests.contract.openapi import judging
 from tests.simulation.checked_batch import CheckedBatch

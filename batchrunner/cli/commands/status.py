@@ -37,8 +37,7 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
       batchrunner status prices@2026-12-01
     """
     from batchrunner.cli.output.batch_text import batch_as_json, bounds_line
-    from batchrunner.store.batches import list_batches
-    from batchrunner.store.health import batches_in_flight
+    from batchrunner.store.batch_reads import batches_in_flight, list_batches
     from batchrunner.text.wrapping import say
 
     with opened(db) as store:
@@ -122,7 +121,7 @@ def _said_by_api(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give the API's advice about failed jobs, and the errors that runs have beside results."""
     from batchrunner.app.status import MAX_ADVICE_SHOWN, MAX_ATTEMPTS_SHOWN
     from batchrunner.cli.output.batch_text import advice_lines, run_error_lines, status_as_json
-    from batchrunner.store.reports import advice_counts, run_errors
+    from batchrunner.store.failure_reads import advice_counts, run_errors
 
     command = status_as_json(batch, db)
     yield from advice_lines(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN), command)
@@ -143,7 +142,7 @@ def _word(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give how good the rows were at the end of the last run, if it came to its end."""
     from batchrunner.cli.output.batch_text import db_given
     from batchrunner.model.quality import QualityWord
-    from batchrunner.store.quality import recorded_quality
+    from batchrunner.store.batch_reads import recorded_quality
 
     word = store.read(recorded_quality, batch.id)
     if word is not None:
@@ -164,8 +163,7 @@ def _waits(store: Store, batch: Batch) -> Iterator[str]:
     """Give what holds a batch or a host back."""
     from batchrunner.app.clock import store_now
     from batchrunner.cli.output.status_text import held, parked_line, paused
-    from batchrunner.store.holds import current_hold
-    from batchrunner.store.host_breaker import parked_hosts
+    from batchrunner.store.batch_reads import current_hold, parked_hosts
     from batchrunner.text.terminal import term_safe
 
     if batch.pause:
