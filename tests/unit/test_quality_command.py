@@ -193,7 +193,7 @@ def test_what_is_no_share_is_refused(text: str, tmp_path: Path) -> None:
     file.write_text("- {url: https://a.example, goal: Read}\n")
     run = CliRunner().invoke(cli, ["run", str(file), "--fail-under", text])
     assert run.exit_code == 2
-    assert "write for example 95%" in run.stderr
+    assert "write, for example, 95%" in run.stderr
 
 
 def test_status_shows_the_word_of_the_newest_run(place: tuple[str, Store]) -> None:
