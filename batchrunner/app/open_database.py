@@ -13,7 +13,7 @@ from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.process_identity import exited_owners
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import Batch
-from batchrunner.policy.editions import SEPARATOR
+from batchrunner.model.edition_names import SEPARATOR
 from batchrunner.store.address import file_of, names_memory
 from batchrunner.store.batch_reads import active_workers, list_batches
 from batchrunner.store.database_file import has_open_transaction, lost_database

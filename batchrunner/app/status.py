@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from batchrunner.app.clock import now, store_now
 from batchrunner.app.process_identity import exited_owners
@@ -33,15 +35,16 @@ from batchrunner.store.batch_reads import (
     parked_hosts,
     recorded_quality,
 )
-from batchrunner.store.claims import budget_status
+from batchrunner.store.count_reads import read_counts
 from batchrunner.store.failure_reads import (
     advice_counts,
     failed_attempts,
     run_errors,
     suspect_results,
 )
-from batchrunner.store.reports import batch_counts
-from batchrunner.store.store import Store
+
+if TYPE_CHECKING:
+    from batchrunner.store.store import Store
 
 #: Failed attempts that are read to be reported.
 MAX_ATTEMPTS_SHOWN = 1000
@@ -126,13 +129,13 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         edition=batch.edition,
         api_origin=batch.api_origin,
         concurrency=batch.settings.concurrency,
-        counts=store.read(batch_counts, batch.id),
+        counts=store.read(read_counts, batch.id),
         quality_stop=batch.quality_stop,
         paused=batch.pause,
         no_credits=store.read(current_hold, batch.id, time),
         parked=tuple(store.read(parked_hosts, batch.id)),
         rate=batch.step_price,
-        budget=store.read(budget_status, batch.id, time),
+        budget=batch_budget(store, batch, time),
         artifacts=store.read(artifact_counts, batch.id),
         suspects=tuple(store.read(suspect_results, batch.id)),
         failures=tuple(store.read(failed_attempts, batch.id, final=True, most=most)),
@@ -141,6 +144,15 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         advice=tuple(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN)),
         run_errors=tuple(store.read(run_errors, batch.id, most=most)),
     )
+
+
+def batch_budget(store: Store, batch: Batch, now: datetime) -> BudgetStatus | None:
+    """Return how much of a batch's budget is used; None where it has none."""
+    if batch.settings.budget is None:
+        return None
+    from batchrunner.store.claims import budget_status  # imports SQLAlchemy
+
+    return store.read(budget_status, batch.id, now)
 
 
 def runner_processes(store: Store, batch: Batch) -> list[RunnerProcess]:

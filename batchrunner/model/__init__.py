@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         HostResult,
         Job,
         OpenAttempt,
-        Owner,
         StoredResult,
         Submission,
         SubmittedAttempt,
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
         Succeeded,
         Transition,
     )
+    from batchrunner.model.owners import Owner
     from batchrunner.model.reports import (
         AdviceCount,
         Batch,
@@ -177,7 +177,6 @@ _NAMES = {
         "HostResult",
         "Job",
         "OpenAttempt",
-        "Owner",
         "StoredResult",
         "Submission",
         "SubmittedAttempt",
@@ -227,6 +226,7 @@ _NAMES = {
         "Succeeded",
         "Transition",
     ),
+    "owners": ("Owner",),
     "reports": (
         "AdviceCount",
         "Batch",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from batchrunner.model import Batch, Owner, ParkedHost
 from batchrunner.model.artifacts import LISTING, ArtifactCounts, ArtifactState
+from batchrunner.model.hosts import MAX_PROBES
 from batchrunner.model.quality import QualityWord
 from batchrunner.model.time_and_cost import Hold
-from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.store.batch_rows import batch_of
 from batchrunner.store.instants import instant_of, stored_instant
 from batchrunner.store.plain_sql import FileTransaction, rows, text_only

@@ -32,8 +32,8 @@ from batchrunner.model import (
     Verdict,
     WorkLeft,
 )
+from batchrunner.model.hosts import MAX_PROBES
 from batchrunner.model.marker_removal import without_marker
-from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import artifacts
 from batchrunner.store.account_limit import bound_in

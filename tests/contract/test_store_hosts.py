@@ -19,8 +19,8 @@ from batchrunner.model import (
     OpenAttempt,
     RunStatus,
 )
-from batchrunner.model.hosts import host_of
-from batchrunner.policy.host_breaker import FIRST_PARK, MAX_PROBES, PARK_AFTER_FAILURES
+from batchrunner.model.hosts import MAX_PROBES, host_of
+from batchrunner.policy.host_breaker import FIRST_PARK, PARK_AFTER_FAILURES
 from batchrunner.policy.slots import FIRST_CONCURRENCY, QUEUE_LAG, SlotUsage
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batch_reads import parked_hosts

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from batchrunner.model import Budget, HostRule, JobFile, JobSpec, JobState, Settings
-from batchrunner.model.hosts import host_of
-from batchrunner.policy.host_breaker import MAX_PROBES, PARK_AFTER_FAILURES
+from batchrunner.model.hosts import MAX_PROBES, host_of
+from batchrunner.policy.host_breaker import PARK_AFTER_FAILURES
 from batchrunner.runner.events import HostsParked
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import Sandbox, SandboxConfig

@@ -49,7 +49,8 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
         if as_json:
             shown = chosen if one else every
             found = [{**batch_as_json(store, each), **_workers(store, each)} for each in shown]
-            found = [{**each, **_editions(store, batch)} for each in found]
+            if batch is not None and batch in {each.series for each in every}:
+                found = [{**each, **_editions(store, batch)} for each in found]
             click.echo(json.dumps(found[0] if batch is not None else found))
             return
         for each in chosen:
@@ -62,13 +63,12 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
             click.echo("no batches yet")
 
 
-def _editions(store: Store, name: str | None) -> dict[str, Any]:
-    """Return the editions of the series of this name as JSON; nothing if it is no series."""
+def _editions(store: Store, series: str) -> dict[str, Any]:
+    """Return the editions of a series as JSON."""
     from batchrunner.cli.output.series_text import edition_as_json
     from batchrunner.store.editions import summaries
 
-    editions = [] if name is None else store.read(summaries, name)
-    return {"editions": [edition_as_json(each) for each in editions]} if editions else {}
+    return {"editions": [edition_as_json(each) for each in store.read(summaries, series)]}
 
 
 def _show_series(store: Store, series: str) -> None:
@@ -88,10 +88,10 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         suspect_lines,
     )
     from batchrunner.cli.output.status_text import summary
-    from batchrunner.store.reports import batch_counts
+    from batchrunner.store.count_reads import read_counts
     from batchrunner.text.wrapping import say
 
-    counts = store.read(batch_counts, batch.id)
+    counts = store.read(read_counts, batch.id)
     say(f"{batch.name}: {summary(counts)}")
     for line in _notes(store, batch, counts, db):
         say(f"  {line}")

@@ -91,11 +91,11 @@ def money_lines(store: Store, batch: Batch, counts: BatchCounts) -> Iterator[str
     """Give what a batch has cost where that is known in money, and what became of its budget."""
     from batchrunner.app.budget import budget_line, cost
     from batchrunner.app.clock import store_now
-    from batchrunner.store.claims import budget_status
+    from batchrunner.app.status import batch_budget
 
     if batch.step_price is not None:
         yield f"cost: {cost(counts.steps, batch.step_price)}"
-    status = store.read(budget_status, batch.id, store_now(store))
+    status = batch_budget(store, batch, store_now(store))
     if status is not None:
         yield budget_line(status, batch.step_price)
 
