@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, tuple_
 
-from batchrunner.policy.host_breaker import MAX_PROBES
+from batchrunner.model.hosts import MAX_PROBES
 from batchrunner.store.conditions import is_available, is_waiting
 from batchrunner.store.host_breaker import HostCapacity
 from batchrunner.store.schema import host_breakers, jobs
