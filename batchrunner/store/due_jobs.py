@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select
 
 from batchrunner.model import JobState
-from batchrunner.policy.host_breaker import MAX_PROBES
+from batchrunner.model.hosts import MAX_PROBES
 from batchrunner.store.host_breaker import HostCapacity
 from batchrunner.store.schema import attempts, host_breakers, jobs, submissions
 

@@ -23,20 +23,17 @@ from sqlalchemy import (
 )
 
 from batchrunner.model import (
-    AdviceCount,
     BatchCounts,
-    ClosedAttempt,
     FailureCategory,
     FinishedJob,
     JobState,
     Rate,
-    RunErrorBeside,
     RunStatus,
     Verdict,
     WorkLeft,
 )
+from batchrunner.model.hosts import MAX_PROBES
 from batchrunner.model.marker_removal import without_marker
-from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import artifacts
 from batchrunner.store.account_limit import bound_in
@@ -228,89 +225,6 @@ _RETRIED = (
 
 def _by_category(rows: Iterable[Any]) -> dict[FailureCategory, int]:
     return {FailureCategory(outcome): count for outcome, count in rows}
-
-
-def failed_attempts(
-    tx: Connection, batch_id: int, *, final: bool, most: int
-) -> list[ClosedAttempt]:
-    """
-    Return failed attempts with their reasons, in file order.
-
-    With *final*, those that ended their jobs; otherwise those after which their jobs were retried.
-    """
-    last = attempts.c.retry_at.is_(None) if final else attempts.c.retry_at.is_not(None)
-    rows = tx.execute(
-        select(attempts, jobs.c.key, jobs.c.url, jobs.c.state)
-        .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(attempts.c.batch_id == batch_id, attempts.c.outcome != "succeeded", last)
-        .where(and_(is_newest, is_current) if final else attempts.c.job_id == jobs.c.id)
-        .order_by(jobs.c.position, attempts.c.number)
-        .limit(most)
-    )
-    return [
-        ClosedAttempt(
-            key=row.key,
-            url=row.url,
-            number=row.number,
-            category=FailureCategory(row.outcome),
-            counted=row.counted,
-            message=row.message or "",
-            job_state=JobState(row.state),
-            code=row.code,
-            closed_at=row.closed_at,
-            run_id=row.run_id,
-            help=help_of(row.help),
-            option_overrides=json.loads(row.option_overrides or "{}"),
-        )
-        for row in rows
-    ]
-
-
-def advice_counts(tx: Connection, batch_id: int, *, most: int) -> list[AdviceCount]:
-    """Return what the API advised about the newest runs of failed jobs, the most frequent first."""
-    jobs_with_it = func.count().label("jobs")
-    rows = tx.execute(
-        select(attempts.c.help, jobs_with_it, func.min(jobs.c.key).label("first_key"))
-        .join(jobs, is_newest)
-        .where(attempts.c.batch_id == batch_id, attempts.c.help.is_not(None), is_current)
-        .where(jobs.c.state == JobState.FAILED)
-        .group_by(attempts.c.help)
-        .order_by(jobs_with_it.desc(), func.min(jobs.c.key))
-        .limit(most)
-    )
-    return [
-        AdviceCount(help=help, jobs=row.jobs, first_key=row.first_key)
-        for row in rows
-        if (help := help_of(row.help)) is not None
-    ]
-
-
-def run_errors(tx: Connection, batch_id: int, *, most: int) -> list[RunErrorBeside]:
-    """Return the errors that newest runs reported beside their results, in file order."""
-    rows = tx.execute(
-        select(jobs.c.key, jobs.c.url, attempts.c.run_id, attempts.c.run_error)
-        .join(attempts, is_newest)
-        .where(attempts.c.batch_id == batch_id, attempts.c.run_error.is_not(None), is_current)
-        .order_by(jobs.c.position)
-        .limit(most)
-    )
-    return [
-        RunErrorBeside(key=row.key, url=row.url, run_id=row.run_id, error=row.run_error)
-        for row in rows
-    ]
-
-
-def cancelled_jobs(tx: Connection, batch_id: int, *, most: int) -> list[tuple[str, str]]:
-    """Return key and url of jobs that were cancelled without a run in flight, in file order."""
-    ended = exists().where(is_newest, attempts.c.retry_at.is_(None))
-    rows = tx.execute(
-        select(jobs.c.key, jobs.c.url)
-        .where(jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED, ~ended)
-        .where(is_current)
-        .order_by(jobs.c.position)
-        .limit(most)
-    )
-    return [(row.key, row.url) for row in rows]
 
 
 def finished_jobs(store: Store, batch_id: int) -> Iterator[FinishedJob]:

@@ -22,11 +22,8 @@ from sqlalchemy import (
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import FailureCategory, JobState
-from batchrunner.model.artifacts import ArtifactKind, ArtifactState
+from batchrunner.model.artifacts import LISTING, ArtifactKind, ArtifactState
 from batchrunner.store.column_types import JsonText, UtcDateTime
-
-#: The revision of the newest migration. A test compares it with the migrations.
-HEAD = "0013"
 
 metadata = MetaData(
     naming_convention={
@@ -37,9 +34,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-#: The kind of an artifact row that asks for the list of a run's artifacts.
-LISTING = "listing"
 
 
 class SubmissionState(StrEnum):

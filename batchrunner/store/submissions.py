@@ -13,9 +13,10 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, select, updat
 from batchrunner.model import AttemptDecision, RunStatus, Submission, SubmittedAttempt
 from batchrunner.store.attempts import apply_decisions
 from batchrunner.store.column_types import UtcDateTime
+from batchrunner.store.job_values import attempt_start_of, job_of
 from batchrunner.store.orphans import add_untaken_orphans, release_runs
 from batchrunner.store.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
-from batchrunner.store.serialization import attempt_start_of, job_of, marker_of, options_of
+from batchrunner.store.serialization import marker_of, options_of
 
 _UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 _owner: BindParameter[str] = bindparam("owner")

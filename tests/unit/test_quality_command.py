@@ -26,8 +26,8 @@ from batchrunner.model import Batch, Settings
 from batchrunner.model.quality import QualityBounds, QualityWord
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batch_reads import recorded_quality
 from batchrunner.store.batches import load_jobs
-from batchrunner.store.quality import recorded_quality
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, enlist, job_file, start, success
