@@ -43,7 +43,7 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _EMPTY = JobFile(name="alone", settings=Settings(), specs=())
 _CHUNK = 5_000
 _URL = "https://shop.example/p/{}"
-_GOAL = "Read the name and the price of {product}"
+GOAL = "Read the name and the price of {product}"
 
 
 def _table(folder: Path) -> Path:
@@ -88,7 +88,7 @@ def insert(folder: Path, rows: int) -> None:
 
 
 def _job_row(batch_id: int, position: int, cells: dict[str, str]) -> dict[str, Any]:
-    goal = _GOAL.format(product=cells["product"])
+    goal = GOAL.format(product=cells["product"])
     digest = hashlib.sha256(goal.encode()).hexdigest()[:32]
     return {
         "batch_id": batch_id,
@@ -114,7 +114,7 @@ def _insert(tx: Connection, made: list[dict[str, Any]]) -> None:
 def load(folder: Path, rows: int) -> None:
     """Load the table into a new batch."""
     with br.open(folder / "work.db") as db:
-        batch = db.load(_table(folder), url_column="link", goal=_GOAL)
+        batch = db.load(_table(folder), url_column="link", goal=GOAL)
         assert batch.loaded is not None
         assert batch.loaded.added == rows
 
@@ -122,7 +122,7 @@ def load(folder: Path, rows: int) -> None:
 def load_again(folder: Path, rows: int) -> None:
     """Load the same table again: nothing changes."""
     with br.open(folder / "work.db") as db:
-        batch = db.load(_table(folder), url_column="link", goal=_GOAL)
+        batch = db.load(_table(folder), url_column="link", goal=GOAL)
         assert batch.loaded is not None
         assert batch.loaded.added == 0
 
@@ -130,7 +130,7 @@ def load_again(folder: Path, rows: int) -> None:
 def plan(folder: Path, rows: int) -> None:
     """Plan the load of the table with a line changed, and of a new row."""
     with br.open(folder / "work.db") as db:
-        found = db.plan(_table(folder), url_column="link", goal=_GOAL)
+        found = db.plan(_table(folder), url_column="link", goal=GOAL)
         assert found.comparison.rows == rows
 
 
