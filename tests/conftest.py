@@ -11,6 +11,8 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from zlib import crc32
 
@@ -53,6 +55,29 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Start more workers than cores: tests of real processes mostly wait."""
     return (os.cpu_count() or 1) + 2
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Import a share of the test files first: what one worker compiled, the others need not."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None:
+        return
+    files = sorted(session.config.rootpath.glob("tests/*/test_*.py"))
+    for file in files[int(worker["workerid"][2:]) :: worker["workercount"]]:
+        # A file that cannot be imported is reported where it is collected.
+        with suppress(Exception, pytest.skip.Exception):
+            _import_test_file(file)
+
+
+def _import_test_file(file: Path) -> None:
+    """Import a test file under the name that pytest gives it."""
+    names, folder = [file.stem], file.parent
+    while (folder / "__init__.py").exists():
+        names, folder = [folder.name, *names], folder.parent
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    import_module(".".join(names))
 
 
 def pytest_collection_finish() -> None:

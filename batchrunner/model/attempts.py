@@ -136,13 +136,3 @@ class StoredResult:
     findings: tuple[Finding, ...] = ()
     verdict: Verdict | None = None  #: as judged so far; None: by an older version
     reviewed: bool = False  #: a person has accepted or rejected it
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Owner:
-    """A process that runs jobs of a database."""
-
-    id: str
-    machine: str  #: the machine that its pid is valid on
-    pid: int
-    process_started_at: str  #: distinguishes processes with the same pid

@@ -13,14 +13,8 @@ from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsRescued, ClockJumped
 from batchrunner.runner.offload import T
 from batchrunner.store.damage import Damage, damaged
-from batchrunner.store.leases import (
-    LEASE,
-    other_owners,
-    register_owner,
-    renew_lease,
-    rescue_attempts,
-    store_time,
-)
+from batchrunner.store.leases import other_owners, register_owner, renew_lease, rescue_attempts
+from batchrunner.store.store_time import LEASE, store_time
 
 #: Seconds between two readings of the clock.
 HEARTBEAT_SECONDS = 2.0

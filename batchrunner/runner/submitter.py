@@ -54,8 +54,8 @@ from batchrunner.runner.run_matching import output_schema_of, run_request
 from batchrunner.runner.submission_record import mark_unanswered, record_runs, settle_submission
 from batchrunner.store.claims import budget_status, claim_jobs
 from batchrunner.store.database import StoreError
+from batchrunner.store.errors import OwnerForgotten
 from batchrunner.store.fair_shares import want_nothing, want_slots
-from batchrunner.store.leases import OwnerForgotten
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.submissions import mark_intended_unanswered
 

@@ -46,13 +46,11 @@ from batchrunner.model.outcomes import findings_of_transition
 from batchrunner.store import artifacts, host_breaker, host_escalation, revisions
 from batchrunner.store.column_types import UtcDateTime
 from batchrunner.store.conditions import is_current
+from batchrunner.store.job_values import attempt_start_of, expectations_in, job_of
 from batchrunner.store.schema import attempts, jobs, results, submissions
 from batchrunner.store.serialization import (
-    attempt_start_of,
-    expectations_in,
     findings_text,
     help_text,
-    job_of,
     json_text,
     limits_of,
     marker_of,

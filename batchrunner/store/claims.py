@@ -31,6 +31,7 @@ from batchrunner.store import (
 from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batch_rows import settings_in_force
 from batchrunner.store.host_breaker import HostCapacity
+from batchrunner.store.job_values import job_of
 from batchrunner.store.leases import check_alive
 from batchrunner.store.schema import (
     CanaryGate,
@@ -40,7 +41,7 @@ from batchrunner.store.schema import (
     jobs,
     submissions,
 )
-from batchrunner.store.serialization import counts_of, job_of, json_text, options_of
+from batchrunner.store.serialization import counts_of, json_text, options_of
 from batchrunner.store.slot_holders import slot_holders
 from batchrunner.store.store import random_token
 

@@ -29,17 +29,13 @@ from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import Database
-from batchrunner.store.leases import (
-    LEASE,
-    LeaseLost,
-    end_owner,
-    register_owner,
-    renew_lease,
-    rescue_attempts,
-)
-from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs, work_left
+from batchrunner.store.errors import LeaseLost
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.leases import end_owner, register_owner, renew_lease, rescue_attempts
+from batchrunner.store.reports import batch_counts, finished_jobs, work_left
 from batchrunner.store.schema import SubmissionState, attempts, jobs, metadata, results
 from batchrunner.store.store import Store
+from batchrunner.store.store_time import LEASE
 from batchrunner.store.submissions import (
     mark_unanswered,
     record_runs,
