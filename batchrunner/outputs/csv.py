@@ -73,7 +73,7 @@ def _write_once(table: ExportTable, file: IO[bytes], rows: _Rows, start: str) ->
             waiting.add(rows.parts(cells, _COSTS), len(cells))
         if sheet.has_gaps:
             return None
-        names, written = sheet.finish(guarded=rows.guarded)
+        names, written = sheet.finish(rows.guarded)
         file.write((start + rows.header(names)).encode())
         waiting.copy(file, len(names), rows)
     return written

@@ -136,7 +136,7 @@ def _may_have_long_integer(text: str) -> bool:
 def _is_accepted(text: str) -> bool:
     decode, refused = _strict_parser()
     try:
-        decode(text)
+        decode(str(text))  # it takes no subclass, such as a Number
     except refused:
         return False
     return True

@@ -99,7 +99,7 @@ class GrowingSheet:
                 return
             yield cells
 
-    def finish(self, **counts: int) -> tuple[Sequence[str], Written]:
+    def finish(self, guarded: int) -> tuple[Sequence[str], Written]:
         """Return the names of the columns, and what was written, once all rows were given."""
         self._columns.finish()
         return self._columns.names, Written(
@@ -107,7 +107,7 @@ class GrowingSheet:
             rows=self._rows.rows,
             renamed=self._columns.renamed,
             exploded=self._rows.exploded_jobs,
-            **counts,
+            guarded=guarded,
         )
 
 
