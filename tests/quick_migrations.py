@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, inspect
 
 from batchrunner.store import database
-from batchrunner.store.schema import HEAD
+from batchrunner.store.revision import HEAD
 
 _migrate = database._upgrade
 #: The statements that make the schema of the newest version.

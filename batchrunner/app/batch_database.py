@@ -258,7 +258,7 @@ class BatchDatabase:
 
     def batches(self) -> list[BatchHandle]:
         """Return all batches, the oldest first."""
-        from batchrunner.store.batches import list_batches
+        from batchrunner.store.batch_reads import list_batches
 
         with errors_for_people():
             return [self._handle(batch) for batch in self._store.read(list_batches)]

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
 
-import anyio
-
 from batchrunner.errors import ApiError, UsageError
 from batchrunner.model import (
     ApiFault,
@@ -122,6 +120,8 @@ def _wallet(store: Store, batch: Batch, api: ApiAccess, say: Say) -> Wallet | No
             return await opened.wallet()
 
     try:
+        import anyio  # takes longer than a status
+
         wallet = anyio.run(ask)
     except RequestFailed as error:
         if error.fault.kind is ApiFaultKind.BARRED:

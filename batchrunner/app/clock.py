@@ -38,6 +38,6 @@ def now() -> datetime:
 
 def store_now(store: Store) -> datetime:
     """Return the store's time, which decides what is due, whatever this machine's clock says."""
-    from batchrunner.store.leases import store_time
+    from batchrunner.store.store_time import store_time
 
     return store.read(store_time, now())

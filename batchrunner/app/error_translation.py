@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from batchrunner.errors import CannotContinue, DatabaseError
+from batchrunner.store.errors import KeyReplaced, LeaseLost, OwnerForgotten, StoreError
 
 
 @contextmanager
 def errors_for_people() -> Iterator[None]:
     """Turn errors of the database and of files into errors for people."""
-    from batchrunner.store.account_keys import KeyReplaced
-    from batchrunner.store.errors import StoreError
-    from batchrunner.store.leases import LeaseLost, OwnerForgotten
 
     try:
         yield

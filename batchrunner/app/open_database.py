@@ -6,22 +6,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from batchrunner.app.clock import now
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.process_identity import exited_owners
-from batchrunner.app.run_observer import Say
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import Batch
-from batchrunner.policy.editions import SEPARATOR
-from batchrunner.store.address import file_of, is_in_memory, url_of
-from batchrunner.store.batches import list_batches
-from batchrunner.store.damage import damaged
-from batchrunner.store.database import StoreError
+from batchrunner.model.edition_names import SEPARATOR
+from batchrunner.store.address import file_of, names_memory
+from batchrunner.store.batch_reads import active_workers, list_batches
 from batchrunner.store.database_file import has_open_transaction, lost_database
-from batchrunner.store.health import active_workers, quick_damage
+from batchrunner.store.errors import StoreError
+from batchrunner.store.file_store import FileStore
 from batchrunner.store.store import Store
+
+if TYPE_CHECKING:
+    from batchrunner.app.run_observer import Say
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ def open_store(
         BatchrunnerError: It is in memory, or must exist and does not.
         StoreError: It cannot be opened, is lost or damaged.
     """
-    if is_in_memory(url_of(address)):
+    if names_memory(address):
         raise UsageError(
             f"{address} is a database in memory: with the program's end it would lose which runs "
             "exist",
@@ -72,6 +73,8 @@ def open_store(
             step = f"add --sandbox to use the sandbox's own database, {of_sandbox}"
         raise CannotContinue(f"there is no database {file}", next=step, where=str(file))
     cut_off = file is not None and has_open_transaction(file)
+    if must_exist and file is not None and str(file) == address and not address.startswith("file:"):
+        return FileStore(address)
     store = retry_while_away(lambda: Store.open(address), say)
     if file is not None and not must_exist:
         try:
@@ -90,6 +93,9 @@ def sandbox_beside(file: Path) -> Path | None:
 
 def _check_after_crash(store: Store, *, cut_off: bool) -> None:
     """Raise StoreError if a process that was killed left a damaged file."""
+    from batchrunner.store.damage import damaged
+    from batchrunner.store.health import quick_damage
+
     workers = store.read(active_workers, now())
     exited = exited_owners([worker.owner for worker in workers])
     unclean = cut_off or any(each.owner.id in exited or not each.leased for each in workers)

@@ -16,7 +16,7 @@ from batchrunner.app.run_observer import Say
 from batchrunner.errors import BatchElsewhere
 from batchrunner.model import JobFile
 from batchrunner.model.places import BatchSource, FileSample, Holding
-from batchrunner.store.address import file_of, is_in_memory, url_of, usual_beside
+from batchrunner.store.address import file_of, names_memory, usual_beside
 from batchrunner.store.holdings import (
     batch_sources,
     databases_in,
@@ -100,7 +100,7 @@ def locate(
 def _opened(address: str) -> Iterator[Store | None]:
     """Open a database that exists, without migrating it."""
     file = file_of(address)
-    if is_in_memory(url_of(address)) or (file is not None and not file.exists()):
+    if names_memory(address) or (file is not None and not file.exists()):
         yield None
         return
     with closing(Store.connect(address)) as store:

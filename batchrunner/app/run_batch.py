@@ -47,11 +47,11 @@ from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.grounding_checker import GroundingChecker
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
-from batchrunner.store.artifacts import artifact_counts, want_artifacts
+from batchrunner.store.artifacts import want_artifacts
+from batchrunner.store.batch_reads import artifact_counts, parked_hosts
 from batchrunner.store.database import StoreError
 from batchrunner.store.editions import newest_result_at
 from batchrunner.store.grounding import unchecked_results
-from batchrunner.store.host_breaker import parked_hosts
 from batchrunner.store.part import choose_part
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store

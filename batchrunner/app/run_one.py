@@ -22,7 +22,8 @@ from batchrunner.runner.events import Event, RunsSubmitted
 from batchrunner.runner.runner import Runner, in_thread
 from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.store.batches import load_jobs
-from batchrunner.store.reports import batch_counts, failed_attempts, newest_run
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.reports import batch_counts, newest_run
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.console_client import ConsoleClient

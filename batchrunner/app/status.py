@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from batchrunner.app.clock import now, store_now
 from batchrunner.app.process_identity import exited_owners
@@ -25,20 +27,24 @@ from batchrunner.model import (
 from batchrunner.model.artifacts import ArtifactCounts
 from batchrunner.model.quality import QualityStop, QualityWord
 from batchrunner.model.time_and_cost import Hold
-from batchrunner.store.artifacts import artifact_counts
-from batchrunner.store.claims import budget_status
-from batchrunner.store.health import Worker, active_workers
-from batchrunner.store.holds import current_hold
-from batchrunner.store.host_breaker import parked_hosts
-from batchrunner.store.quality import recorded_quality
-from batchrunner.store.reports import (
+from batchrunner.store.batch_reads import (
+    Worker,
+    active_workers,
+    artifact_counts,
+    current_hold,
+    parked_hosts,
+    recorded_quality,
+)
+from batchrunner.store.count_reads import read_counts
+from batchrunner.store.failure_reads import (
     advice_counts,
-    batch_counts,
     failed_attempts,
     run_errors,
+    suspect_results,
 )
-from batchrunner.store.store import Store
-from batchrunner.store.suspects import suspect_results
+
+if TYPE_CHECKING:
+    from batchrunner.store.store import Store
 
 #: Failed attempts that are read to be reported.
 MAX_ATTEMPTS_SHOWN = 1000
@@ -123,13 +129,13 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         edition=batch.edition,
         api_origin=batch.api_origin,
         concurrency=batch.settings.concurrency,
-        counts=store.read(batch_counts, batch.id),
+        counts=store.read(read_counts, batch.id),
         quality_stop=batch.quality_stop,
         paused=batch.pause,
         no_credits=store.read(current_hold, batch.id, time),
         parked=tuple(store.read(parked_hosts, batch.id)),
         rate=batch.step_price,
-        budget=store.read(budget_status, batch.id, time),
+        budget=batch_budget(store, batch, time),
         artifacts=store.read(artifact_counts, batch.id),
         suspects=tuple(store.read(suspect_results, batch.id)),
         failures=tuple(store.read(failed_attempts, batch.id, final=True, most=most)),
@@ -138,6 +144,15 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         advice=tuple(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN)),
         run_errors=tuple(store.read(run_errors, batch.id, most=most)),
     )
+
+
+def batch_budget(store: Store, batch: Batch, now: datetime) -> BudgetStatus | None:
+    """Return how much of a batch's budget is used; None where it has none."""
+    if batch.settings.budget is None:
+        return None
+    from batchrunner.store.claims import budget_status  # imports SQLAlchemy
+
+    return store.read(budget_status, batch.id, now)
 
 
 def runner_processes(store: Store, batch: Batch) -> list[RunnerProcess]:

@@ -13,10 +13,10 @@ from batchrunner.inputs.field_types import did_you_mean
 from batchrunner.model import AUTO, Batch, BudgetStatus, FailureCategory, JobState
 from batchrunner.model.job_file import MAX_CONCURRENCY
 from batchrunner.store import controls, host_breaker
+from batchrunner.store.batch_reads import parked_hosts
 from batchrunner.store.budget import set_budget as set_budget_in_store
 from batchrunner.store.claims import budget_status
 from batchrunner.store.editions import newest_edition
-from batchrunner.store.host_breaker import parked_hosts
 from batchrunner.store.leases import live_owners
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store

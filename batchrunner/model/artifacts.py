@@ -10,6 +10,10 @@ from enum import StrEnum
 BAD_PATH = "its path cannot be used"
 
 
+#: The kind of a stored row that asks for the list of a run's artifacts.
+LISTING = "listing"
+
+
 class ArtifactKind(StrEnum):
     """Kinds of artifacts."""
 

@@ -1,4 +1,4 @@
-"""Which host a url leads to."""
+"""Which host a url leads to, and how long a batch waits for one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 #: Longest name of a host that is kept.
 MAX_HOST_LENGTH = 300
+#: Failed probes after which the batch does not wait for a host any more: 90 minutes after parking.
+MAX_PROBES = 6
 
 
 #: The usual spelling of a host, which need not be taken apart.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from batchrunner.model.edition_names import SEPARATOR
 from batchrunner.policy.calendar_slots import (
     Every,
     Slot,
@@ -13,7 +14,6 @@ from batchrunner.policy.calendar_slots import (
     slot_at,
 )
 
-SEPARATOR = "@"
 #: Characters of a batch's name that a database keeps.
 MAX_NAME = 100
 

@@ -20,7 +20,7 @@ from batchrunner.model import (
     Transition,
 )
 from batchrunner.model.categories import CATEGORIES
-from batchrunner.model.hosts import host_of
+from batchrunner.model.hosts import MAX_PROBES, host_of
 
 #: Name of the rule for all hosts.
 ALL_HOSTS = "*"
@@ -32,8 +32,6 @@ UNUSUAL_FAILURES_FACTOR = 5
 #: How long a host is parked at first; doubled with each failed probe.
 FIRST_PARK = timedelta(minutes=2)
 MAX_PARK = timedelta(minutes=30)
-#: Failed probes after which the batch does not wait for a host any more: 90 minutes after parking.
-MAX_PROBES = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

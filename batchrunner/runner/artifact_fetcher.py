@@ -27,6 +27,7 @@ from batchrunner.artifacts.target_file import (
 from batchrunner.classify import classify_fault
 from batchrunner.model import ApiFaultKind, FailureCategory, RequestFailed
 from batchrunner.model.artifacts import (
+    LISTING,
     ArtifactKind,
     ArtifactResult,
     ArtifactState,
@@ -38,7 +39,6 @@ from batchrunner.runner.offload import Offload, T
 from batchrunner.runner.wakeup import WakeUp
 from batchrunner.store.artifacts import record_listing, settle_artifact, wanted_artifacts
 from batchrunner.store.database import StoreError
-from batchrunner.store.schema import LISTING
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
 from batchrunner.tinyfish.console_views import RunDetails, Step

@@ -8,8 +8,8 @@ from batchrunner.model import AttemptDecision, DelayRequests
 from batchrunner.model.time_and_cost import Hold
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import CreditsBack, HostsParked, OutOfCredits
+from batchrunner.store.batch_reads import parked_hosts
 from batchrunner.store.holds import end_hold, start_hold
-from batchrunner.store.host_breaker import parked_hosts
 
 
 class CreditNotice:

@@ -18,7 +18,7 @@ from batchrunner.selftest.invariants import InvariantViolated, check_end, invari
 from batchrunner.selftest.sandbox_process import SandboxProcess, pages, sandbox_process, write_jobs
 from batchrunner.selftest.summary import ProcessSummary
 from batchrunner.selftest.worker_processes import WorkerProcesses, start_workers
-from batchrunner.store.batches import list_batches
+from batchrunner.store.batch_reads import list_batches
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 

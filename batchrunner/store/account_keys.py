@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, func, or_, select, update
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
+from batchrunner.store.errors import KeyReplaced
 from batchrunner.store.schema import SubmissionState, attempts, batches, orphans, submissions
 
 _open = (attempts.c.batch_id == bindparam("batch"), attempts.c.closed_at.is_(None))
@@ -31,10 +32,6 @@ _NEWEST_SUBMISSION = (
     .scalar_subquery()
 )
 _KEYS = select(batches.c.known_keys).where(batches.c.id == bindparam("batch"))
-
-
-class KeyReplaced(Exception):
-    """The batch's keys were replaced by another account's since this runner began."""
 
 
 def known_keys(tx: Connection, batch_id: int) -> tuple[str, ...]:

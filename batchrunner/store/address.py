@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-
-from sqlalchemy import make_url
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING
 
 from batchrunner.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 SERVER = "postgresql://user@host:5432/name"
 #: A server's address without its slashes: unlikely as the name of a file.
@@ -29,11 +29,11 @@ def url_of(address: str) -> URL:
     Raises:
         StoreError: The address is not one of a supported database. The message has no password.
     """
-    if not address:
-        # SQLite would use a file without a name, and delete it at the end.
-        raise StoreError("the database has no name", next="give one with --db PATH")
-    if "://" not in address:
-        return _file(address)
+    from sqlalchemy import URL, make_url  # noqa: PLC0415 -- takes longer than most commands
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    if _is_path(address):
+        return URL.create("sqlite", database=address)
     try:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:
@@ -50,10 +50,16 @@ def url_of(address: str) -> URL:
     )
 
 
-def _file(path: str) -> URL:
-    if _WORDS.match(path) or (_SCHEME.match(path) and not Path(path).exists()):
+def _is_path(address: str) -> bool:
+    """Return whether an address is a path; raise StoreError if it is neither that nor a url."""
+    if not address:
+        # SQLite would use a file without a name, and delete it at the end.
+        raise StoreError("the database has no name", next="give one with --db PATH")
+    if "://" in address:
+        return False
+    if _WORDS.match(address) or (_SCHEME.match(address) and not Path(address).exists()):
         raise _no_address()
-    return URL.create("sqlite", database=path)
+    return True
 
 
 def _no_address() -> StoreError:
@@ -62,10 +68,17 @@ def _no_address() -> StoreError:
 
 def file_of(address: str) -> Path | None:
     """Return the file of a database; None for a server or memory. May raise StoreError."""
+    if _is_path(address):
+        return None if _names_memory(address) else Path(address)
     url = url_of(address)
     if url.get_backend_name() != "sqlite" or is_in_memory(url):
         return None
     return Path(url.database or "")
+
+
+def names_memory(address: str) -> bool:
+    """Return whether a database exists only while the program runs. May raise StoreError."""
+    return _names_memory(address) if _is_path(address) else is_in_memory(url_of(address))
 
 
 def sandbox_journal(database: Path) -> Path:
@@ -91,10 +104,11 @@ def sandbox_database(database: Path) -> Path | None:
 
 def is_in_memory(url: URL) -> bool:
     """Return whether a database exists only while the program runs."""
-    path = url.database or ""
-    return url.get_backend_name() == "sqlite" and (
-        path in ("", ":memory:") or "file::memory:" in path
-    )
+    return url.get_backend_name() == "sqlite" and _names_memory(url.database or "")
+
+
+def _names_memory(path: str) -> bool:
+    return path in ("", ":memory:") or "file::memory:" in path
 
 
 def redacted(address: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    func,
     insert,
     literal,
     or_,
@@ -23,8 +21,8 @@ from sqlalchemy import (
 
 from batchrunner.model.artifacts import (
     BAD_PATH,
+    LISTING,
     Artifact,
-    ArtifactCounts,
     ArtifactKind,
     ArtifactResult,
     ArtifactState,
@@ -33,7 +31,7 @@ from batchrunner.model.artifacts import (
 )
 from batchrunner.store.conditions import is_current
 from batchrunner.store.dialect import insert_or_ignore
-from batchrunner.store.schema import LISTING, artifacts, attempts, batches, jobs, owners
+from batchrunner.store.schema import artifacts, attempts, batches, jobs, owners
 from batchrunner.store.serialization import options_of
 
 _COLUMNS = ["attempt_id", "kind", "step", "batch_id", "name", "state"]
@@ -208,31 +206,6 @@ def record_listing(tx: Connection, asked: WantedArtifact, found: Iterable[Listed
     ]
     if rows:
         tx.execute(insert(artifacts), rows)
-
-
-_COUNTS = (
-    select(
-        artifacts.c.state,
-        artifacts.c.kind,
-        func.count().label("number"),
-        func.coalesce(func.sum(artifacts.c.size), 0).label("bytes"),
-    )
-    .where(artifacts.c.batch_id == bindparam("batch"))
-    .group_by(artifacts.c.state, artifacts.c.kind)
-)
-
-
-def artifact_counts(tx: Connection, batch_id: int) -> ArtifactCounts:
-    """Count a batch's artifacts."""
-    states: Counter[ArtifactState] = Counter()
-    size = unlisted = 0
-    for row in tx.execute(_COUNTS, {"batch": batch_id}):
-        size += int(row.bytes)
-        if row.kind != LISTING:
-            states[ArtifactState(row.state)] += row.number
-        elif row.state == ArtifactState.WANTED:
-            unlisted = row.number
-    return ArtifactCounts(states=states, bytes=size, unlisted=unlisted)
 
 
 def artifact_rows(

@@ -85,11 +85,6 @@ def find_batch(tx: Connection, name: str) -> Batch | None:
     return batch_of(row) if row else None
 
 
-def list_batches(tx: Connection) -> list[Batch]:
-    """Return every batch, oldest first."""
-    return [batch_of(row) for row in tx.execute(_SHOWN.order_by(batches.c.id))]
-
-
 def bind_to_api(tx: Connection, batch_id: int, origin: str) -> str:
     """Set the API that has a batch's runs, unless it is set; return it."""
     tx.execute(

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Dialect, String, Text
 from sqlalchemy.types import TypeDecorator
 
-
-def stored_instant(at: datetime) -> str:
-    """Return an aware datetime as the database stores it: text with microseconds."""
-    # Not strftime: it writes the year 1, which some servers start with, as "1".
-    naive = at.astimezone(UTC).replace(tzinfo=None)
-    return naive.isoformat(timespec="microseconds") + "Z"
+from batchrunner.store.instants import instant_of, stored_instant
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -27,7 +22,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
         """Convert stored text to an aware datetime."""
-        return None if value is None else datetime.fromisoformat(value)
+        return instant_of(value)
 
 
 class JsonText(TypeDecorator[str]):

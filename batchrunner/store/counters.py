@@ -42,7 +42,7 @@ from sqlalchemy import (
 from batchrunner.model import JobState, Verdict
 from batchrunner.store.conditions import is_current, is_newest
 from batchrunner.store.dialect import has_server, insert_or_ignore
-from batchrunner.store.number_changes import Number, Numbers
+from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.schema import attempts, batch_counters, batches, jobs, owners
 
 #: Whose rows take changes that no runner makes.

@@ -26,17 +26,15 @@ from batchrunner.store.damage import Damage, damage_of, damaged
 from batchrunner.store.database_file import DatabaseFile, had_journal
 from batchrunner.store.dialect import has_server
 from batchrunner.store.errors import StoreError
-from batchrunner.store.schema import HEAD
+from batchrunner.store.index_build import build_indexes, missing_indexes
+from batchrunner.store.plain_sql import BUSY_SECONDS, PRAGMAS
+from batchrunner.store.revision import APPLICATION_ID, HEAD
 from batchrunner.store.value_check import undecodable_values
 
 __all__ = ["Database", "StoreError", "migrations"]
 
-#: Marks an SQLite file as ours ("brn1"), so that we never write to another program's file.
-APPLICATION_ID = 0x62726E31
 #: Option of a transaction that a rollback would take a migration from.
 MIGRATED_ON_TRIAL = "migrated_on_trial"
-#: How long a statement waits for another process's transaction. Ours take milliseconds.
-BUSY_SECONDS = 30
 #: The same for a caller that tries again, and that the user may want to stop.
 SHORT_LOCK_SECONDS = 1
 #: Connections to a server that one process has at most.
@@ -169,8 +167,12 @@ class Database:
 
     def _migrate(self) -> None:
         with self.read() as tx:
-            if _is_marked(tx) and _revision(tx) == HEAD:
+            is_current = _is_marked(tx) and _revision(tx) == HEAD
+            if is_current and not missing_indexes(tx):
                 return
+        if is_current:
+            self._build_indexes()
+            return
         with self.write() as tx:
             if has_server(tx):
                 # Of several processes that start together, the first migrates.
@@ -178,6 +180,12 @@ class Database:
             _refuse_strangers(tx)
             if _revision(tx) != HEAD:
                 _upgrade(tx)
+        self._build_indexes()
+
+    def _build_indexes(self) -> None:
+        """Build what migrations leave out of large databases."""
+        with self._errors():
+            build_indexes(self._engine, APPLICATION_ID)
 
 
 def _file_of(url: URL) -> DatabaseFile | None:
@@ -238,14 +246,7 @@ def _watch(engine: Engine, file: DatabaseFile) -> None:
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     # sqlite3 would begin transactions implicitly; _begin does it instead.
     connection.isolation_level = None
-    for pragma in (
-        # A rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL file that two
-        # connections use (docs/adr/0002). In this mode FULL also syncs the emptied journal.
-        "journal_mode=TRUNCATE",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "trusted_schema=OFF",
-    ):
+    for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -1,4 +1,4 @@
-"""The exception for a database that cannot be used."""
+"""The exceptions of the store: a database that cannot be used, a lease that was lost."""
 
 from __future__ import annotations
 
@@ -15,3 +15,15 @@ class StoreError(Exception):
         self.command = command  #: what puts it right, or finds out, alone on a line
         self.where = ""  #: the file, or the address without its password; set by the database
         self.passing = passing  #: the same call may succeed later
+
+
+class LeaseLost(Exception):
+    """Another process ended this owner, because its lease expired, and continues its jobs."""
+
+
+class OwnerForgotten(LeaseLost):
+    """The database does not know this owner: its content was replaced by another one."""
+
+
+class KeyReplaced(Exception):
+    """The batch's keys were replaced by another account's since this runner began."""

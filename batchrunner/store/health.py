@@ -13,23 +13,23 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, inspect, or_, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from batchrunner.model import JobState, Owner, Verdict
+from batchrunner.model import JobState, Verdict
 from batchrunner.model.categories import CATEGORIES
+from batchrunner.store.batch_reads import Worker, active_workers
 from batchrunner.store.conditions import count_where, is_current
 from batchrunner.store.dialect import has_server
-from batchrunner.store.leases import LEASE, store_time
+from batchrunner.store.revision import HEAD
 from batchrunner.store.schema import (
-    HEAD,
     SubmissionState,
     attempts,
     batches,
     jobs,
     orphans,
-    owners,
     results,
     submissions,
 )
 from batchrunner.store.schema_check import schema_differences
+from batchrunner.store.store_time import store_time
 from batchrunner.store.value_check import invalid_results, undecodable_values
 
 #: Most places of damage that are named.
@@ -38,17 +38,6 @@ MAX_NAMED = 5
 SAMPLE_SIZE = 100
 #: Steps of SQLite's machine between two readings of the clock.
 PROGRESS_STEPS = 10_000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Worker:
-    """An owner that has not ended."""
-
-    owner: Owner
-    since: datetime
-    silent: timedelta  #: time since it last renewed its lease
-    leased: bool  #: whether its lease still runs
-    in_flight: int  #: its open attempts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,55 +159,6 @@ def _result_bytes(tx: Connection) -> float | None:
     )
     mean = tx.execute(select(func.avg(func.length(newest.c.body)))).scalar()
     return None if mean is None else float(mean)
-
-
-def active_workers(tx: Connection, now: datetime, batch_id: int | None = None) -> list[Worker]:
-    """
-    Return the owners that have not ended, with their runs in flight in a batch, or in all.
-
-    An owner whose lease has expired is included while it has open attempts.
-    """
-    held = select(attempts.c.owner_id, func.count().label("open")).where(
-        attempts.c.closed_at.is_(None)
-    )
-    if batch_id is not None:
-        held = held.where(attempts.c.batch_id == batch_id)
-    counted = held.group_by(attempts.c.owner_id).subquery()
-    in_flight = func.coalesce(counted.c.open, 0)
-    at = store_time(tx, now)
-    rows = tx.execute(
-        select(owners, in_flight.label("in_flight"))
-        .outerjoin(counted, counted.c.owner_id == owners.c.id)
-        .where(owners.c.ended_at.is_(None), or_(owners.c.lease_until > at, in_flight > 0))
-        .order_by(owners.c.started_at, owners.c.id)
-    )
-    return [
-        Worker(
-            owner=Owner(
-                id=row.id,
-                machine=row.machine,
-                pid=row.pid,
-                process_started_at=row.process_started_at,
-            ),
-            since=row.started_at,
-            silent=max(at - (row.lease_until - LEASE), timedelta(0)),
-            leased=row.lease_until > at,
-            in_flight=row.in_flight,
-        )
-        for row in rows
-    ]
-
-
-def batches_in_flight(tx: Connection) -> dict[str, int]:
-    """Return the batches that have runs in flight by name, and how many each has."""
-    rows = tx.execute(
-        select(batches.c.name, func.count().label("in_flight"))
-        .join(attempts, attempts.c.batch_id == batches.c.id)
-        .where(attempts.c.closed_at.is_(None))
-        .group_by(batches.c.id, batches.c.name)
-        .order_by(batches.c.id)
-    )
-    return {row.name: row.in_flight for row in rows}
 
 
 def integrity_errors(tx: Connection, *, thorough: bool) -> list[str]:

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from batchrunner.model import JobState
 from batchrunner.model.places import BatchSource, FileSample, Holding, holdings_of
 from batchrunner.model.question import question_digest
-from batchrunner.store.database import APPLICATION_ID
+from batchrunner.store.revision import APPLICATION_ID
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import options_of
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, update
 
 from batchrunner.model import FailureCategory
-from batchrunner.model.time_and_cost import Hold
-from batchrunner.store.schema import holds, owners
+from batchrunner.store.schema import holds
 
 PAUSED = "paused"
 
@@ -50,23 +49,3 @@ def end_pause(tx: Connection, batch_id: int, since: datetime, now: datetime) -> 
             batch_id=batch_id, reason=PAUSED, since=since, ended_at=max(now, since)
         )
     )
-
-
-def current_hold(tx: Connection, batch_id: int, now: datetime) -> Hold | None:
-    """Return since when and why living owners lack credits, and until when; None if none does."""
-    row = tx.execute(
-        select(
-            func.min(holds.c.since).label("since"),
-            func.min(holds.c.check_at).label("check_at"),
-            func.max(holds.c.message).label("message"),
-        )
-        .join(owners, owners.c.id == holds.c.owner_id)
-        .where(
-            holds.c.batch_id == batch_id,
-            holds.c.ended_at.is_(None),
-            and_(owners.c.ended_at.is_(None), owners.c.lease_until > now),
-        )
-    ).one()
-    if row.since is None:
-        return None
-    return Hold(since=row.since, check_at=row.check_at, reason=row.message or "")

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, func, select
 
-from batchrunner.model import AttemptDecision, HostResult, HostRule, JobState, ParkedHost
+from batchrunner.model import AttemptDecision, HostResult, HostRule
 from batchrunner.policy.host_breaker import (
     HostHealth,
     HostTraffic,
@@ -148,42 +148,6 @@ def host_capacity(
             in_flight = traffic.get(row.host, HostTraffic()).in_flight
             traffic[row.host] = HostTraffic(in_flight=in_flight, newest=row.at)
     return HostCapacity(rules, parked, traffic, now)
-
-
-# ---- parked hosts ----
-
-_WAITING = (
-    select(jobs.c.host, func.count().label("waiting"))
-    .where(
-        jobs.c.batch_id == _batch,
-        jobs.c.state == JobState.AVAILABLE,
-        jobs.c.host.in_(bindparam("names", expanding=True)),
-    )
-    .group_by(jobs.c.host)
-)
-
-
-def parked_hosts(tx: Connection, batch_id: int) -> list[ParkedHost]:
-    """Return the parked hosts, and how many jobs wait for each."""
-    found = [_host(row) for row in tx.execute(_PARKED, {"batch": batch_id})]
-    if not found:
-        return []
-    names = [host.host for host in found]
-    rows = tx.execute(_WAITING, {"batch": batch_id, "names": names})
-    waiting = {row.host: row.waiting for row in rows}
-    return [
-        ParkedHost(
-            host=host.host,
-            since=host.parked_at,
-            failures=host.consecutive_failures,
-            probe_at=host.probe_at,
-            failed_probes=host.failed_probes,
-            given_up=host.given_up,
-            waiting=waiting.get(host.host, 0),
-        )
-        for host in found
-        if host.parked_at is not None and host.probe_at is not None
-    ]
 
 
 def unpark_hosts(tx: Connection, batch_id: int, hosts: Collection[str]) -> int:

@@ -14,7 +14,7 @@ from batchrunner.model import JobFile, JobSpec, JobState
 from batchrunner.model.hosts import host_of
 from batchrunner.model.output_schema import plain_schema
 from batchrunner.model.question import questions_with
-from batchrunner.store.column_types import stored_instant
+from batchrunner.store.instants import stored_instant
 from batchrunner.store.serialization import json_text, limits_text, plain_rules
 
 T = TypeVar("T")

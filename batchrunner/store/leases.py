@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, or_, select, update
 
 from batchrunner.model import Owner
+from batchrunner.policy.fair_shares import WANTS_FOR
 from batchrunner.store import account_keys, counters
-from batchrunner.store.dialect import has_server, insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
+from batchrunner.store.errors import LeaseLost, OwnerForgotten
 from batchrunner.store.schema import SubmissionState, attempts, owners, submissions
-
-#: How long an owner counts as alive after it last renewed its lease.
-LEASE = timedelta(seconds=60)
-
+from batchrunner.store.store_time import LEASE
 
 _me: BindParameter[str] = bindparam("me")
 _batch: BindParameter[int] = bindparam("batch")
 
 
-class LeaseLost(Exception):
-    """Another process ended this owner, because its lease expired, and continues its jobs."""
-
-
-class OwnerForgotten(LeaseLost):
-    """The database does not know this owner: its content was replaced by another one."""
-
-
-def store_time(tx: Connection, now: datetime) -> datetime:
-    """
-    Return the time of the database: its server's, or *now* without one.
-
-    It is never earlier than the newest renewal of a lease, so it does not go back when the
-    machine's clock does.
-    """
-    clock = tx.execute(select(func.clock_timestamp())).scalar_one() if has_server(tx) else now
-    newest = tx.execute(select(func.max(owners.c.lease_until))).scalar()
-    return clock if newest is None else max(clock, newest - LEASE)
-
-
-def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
-    """Add an owner with a lease from *now* on."""
+def register_owner(
+    tx: Connection, owner: Owner, now: datetime, batch_id: int | None = None
+) -> None:
+    """Add an owner with a lease from *now* on; it wants slots of a batch if that is given."""
     tx.execute(
         insert_or_ignore(tx, owners)
         .values(
@@ -53,6 +34,8 @@ def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
             started_at=now,
             lease_until=now + LEASE,
             counts=True,
+            batch_id=batch_id,
+            wants_until=now + WANTS_FOR if batch_id is not None else None,
         )
         .on_conflict_do_nothing()
     )

@@ -1,31 +1,14 @@
-"""What is counted of a batch, and how steps of its jobs change that."""
+"""How steps of jobs change the numbers of their batch."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from enum import StrEnum
 
 from batchrunner.classify import verdict_of_transition
 from batchrunner.model import AttemptDecision, Finish, JobState, Verdict
 from batchrunner.model.outcomes import findings_of_transition
-
-
-class Number(StrEnum):
-    """What is counted of a batch; some are counted for each detail."""
-
-    JOBS = "jobs"  #: current jobs, by state
-    RETRYING = "retrying"  #: available jobs with earlier attempts
-    LEAVING = "leaving"  #: running jobs that are not current
-    FAILED = "failed"  #: current jobs that failed, by category
-    SUSPECT = "suspect"  #: current jobs with a suspect result, by rule
-    RETRIED = "retried"  #: failed attempts after which their job was retried, by category
-    ATTEMPTS = "attempts"
-    STEPS = "steps"  #: billed for attempts
-
-
-#: Numbers, or changes of them, by what is counted and its detail.
-Numbers = Counter[tuple[str, str]]
+from batchrunner.store.numbers import Number, Numbers
 
 
 def loaded(jobs: int) -> Numbers:

@@ -19,14 +19,9 @@ from batchrunner.model import (
 from batchrunner.store.conditions import is_current, is_newest
 from batchrunner.store.counters import changed_jobs
 from batchrunner.store.dialect import insert_or_ignore
+from batchrunner.store.job_values import attempt_start_of, job_of
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
-from batchrunner.store.serialization import (
-    attempt_start_of,
-    counts_of,
-    job_of,
-    json_text,
-    marker_of,
-)
+from batchrunner.store.serialization import counts_of, json_text, marker_of
 from batchrunner.store.store import random_token
 
 _WATCHLIST = (

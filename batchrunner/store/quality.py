@@ -44,9 +44,3 @@ def last_good_edition(tx: Connection, batch: Batch) -> Batch | None:
 def record_quality(tx: Connection, batch_id: int, word: QualityWord) -> None:
     """Remember how good the rows of a batch are."""
     tx.execute(update(batches).where(batches.c.id == batch_id).values(quality_word=word))
-
-
-def recorded_quality(tx: Connection, batch_id: int) -> QualityWord | None:
-    """Return how good the rows of a batch were at the end of its last run; None: unknown."""
-    word = tx.execute(select(batches.c.quality_word).where(batches.c.id == batch_id)).scalar()
-    return QualityWord(word) if word else None

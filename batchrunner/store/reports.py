@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     Connection,
-    Row,
     Select,
-    and_,
     bindparam,
-    exists,
     func,
     select,
     true,
 )
 
 from batchrunner.model import (
-    AdviceCount,
     BatchCounts,
-    ClosedAttempt,
-    FailureCategory,
     FinishedJob,
     JobState,
-    Rate,
-    RunErrorBeside,
     RunStatus,
-    Verdict,
     WorkLeft,
 )
-from batchrunner.model.marker_removal import without_marker
-from batchrunner.policy.host_breaker import MAX_PROBES
+from batchrunner.model.hosts import MAX_PROBES
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
-from batchrunner.store import artifacts, counters
+from batchrunner.store import counters
 from batchrunner.store.account_limit import bound_in
-from batchrunner.store.batch_rows import pause_of, rate_of, settings_in_force
+from batchrunner.store.batch_rows import pause_of, settings_in_force
 from batchrunner.store.conditions import (
     FINAL_STATES,
     count_where,
     is_current,
-    is_newest,
     is_shown,
     is_unanswered,
+    is_unconfirmed,
+    is_waiting,
 )
-from batchrunner.store.number_changes import Number, Numbers
-from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
+from batchrunner.store.count_reads import counts_of
+from batchrunner.store.finished_reads import jobs_among
+from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.schema import (
     CanaryGate,
     attempts,
@@ -56,12 +46,8 @@ from batchrunner.store.schema import (
     host_breakers,
     jobs,
     orphans,
-    results,
 )
 from batchrunner.store.serialization import (
-    findings_of,
-    grounding_in_words,
-    help_of,
     quality_stop_of,
 )
 from batchrunner.store.store import PAGE_SIZE, Store
@@ -71,34 +57,26 @@ _owner: BindParameter[str] = bindparam("owner")
 _still_open = attempts.c.closed_at.is_(None)
 
 
-_DUE_AT = select(func.min(jobs.c.available_at)).where(
-    jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE
+_DUE_AT = tuple(
+    select(func.min(jobs.c.available_at)).where(jobs.c.batch_id == _batch, which)
+    for which in (is_waiting, is_unconfirmed)
 )
 
 
 def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
     """Return a batch's jobs, attempts and orphans by state and category, whatever its size."""
-    batch, numbers = {"batch": batch_id}, counters.read_numbers(tx, batch_id)
+    batch = {"batch": batch_id}
     open_attempts = tx.execute(_OPEN_ATTEMPTS, batch).one()
     late_runs = tx.execute(_ORPHAN_TOTALS, batch).one()
-    return BatchCounts(
-        jobs={state: numbers[Number.JOBS, state] for state in JobState},
-        retrying=numbers[Number.RETRYING, ""],
-        due_at=tx.execute(_DUE_AT, batch).scalar(),
-        failed=_by_category(numbers, Number.FAILED),
-        suspect={rule: n for (name, rule), n in numbers.items() if name == Number.SUSPECT},
-        retried=_by_category(numbers, Number.RETRIED),
-        leaving=numbers[Number.LEAVING, ""],
-        attempts=numbers[Number.ATTEMPTS, ""],
-        steps=numbers[Number.STEPS, ""] + int(late_runs.steps),
+    due = [at for each in _DUE_AT if (at := tx.execute(each, batch).scalar()) is not None]
+    return counts_of(
+        counters.read_numbers(tx, batch_id),
+        due_at=min(due, default=None),
         orphans=late_runs.orphans,
+        orphans_steps=int(late_runs.steps),
         unsettled=int(open_attempts.unsettled),
         queued=int(open_attempts.queued),
     )
-
-
-def _by_category(numbers: Numbers, name: Number) -> dict[FailureCategory, int]:
-    return {FailureCategory(detail): n for (each, detail), n in numbers.items() if each == name}
 
 
 _open = (
@@ -110,11 +88,8 @@ _open = (
     .where(attempts.c.batch_id == _batch, _still_open)
     .subquery()
 )
-_available = (jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
-_not_given_up = jobs.c.host.not_in(
-    select(host_breakers.c.host).where(
-        host_breakers.c.batch_id == _batch, host_breakers.c.failed_probes >= MAX_PROBES
-    )
+_given_up = select(host_breakers.c.host).where(
+    host_breakers.c.batch_id == _batch, host_breakers.c.failed_probes >= MAX_PROBES
 )
 _open_orphans = (
     select(func.count())
@@ -124,18 +99,28 @@ _open_orphans = (
 )
 
 
+def _first_host_left(*waiting: Any) -> Any:
+    """Return the first host with a waiting job that was not given up: a step for each given up."""
+    first = select(func.min(jobs.c.host).label("host")).where(*waiting)
+    hosts = first.cte("hosts", recursive=True)
+    following = first.where(jobs.c.host > hosts.c.host).correlate(hosts).scalar_subquery()
+    hosts = hosts.union_all(select(following).where(hosts.c.host.in_(_given_up)))
+    return select(func.max(hosts.c.host)).where(hosts.c.host.not_in(_given_up)).scalar_subquery()
+
+
 def _work_left(*which: Any) -> Select[Any]:
     """Return the statement that reads what is left of the available jobs, or of *which* of them."""
-    due_at = select(func.min(jobs.c.available_at)).where(*_available, *which).scalar_subquery()
-    # Whether some such job is not on a host that was given up.
-    can_be_claimed = exists().where(*_available, *which, _not_given_up)
+    of_batch = (jobs.c.batch_id == _batch, *which)
+    due_at = select(func.min(jobs.c.available_at))
     return (
         select(
             _open.c.mine,
             _open.c.open,
             _open.c.unanswered,
             _open_orphans.label("open_orphans"),
-            due_at.label("due_at"),
+            due_at.where(*of_batch, is_waiting).scalar_subquery().label("waiting_until"),
+            due_at.where(*of_batch, is_unconfirmed).scalar_subquery().label("unconfirmed_until"),
+            _first_host_left(*of_batch, is_waiting).label("host"),
             batches.c.paused_at,
             batches.c.pause_reason,
             batches.c.canary_gate,
@@ -145,7 +130,6 @@ def _work_left(*which: Any) -> Select[Any]:
             batches.c.learned_concurrency,
             batches.c.account_limit,
             batches.c.settings,
-            can_be_claimed.label("can_be_claimed"),
         )
         .join_from(batches, _open, true())
         .where(batches.c.id == _batch)
@@ -166,6 +150,7 @@ def work_left(tx: Connection, owner_id: str, batch_id: int, part: bool = False) 
     settings, accepted = settings_in_force(row), bound_in(row.account_limit)
     limit = concurrency_limit(settings.concurrency, row.learned_concurrency, accepted)
     unanswered = int(row.unanswered)
+    due = [at for at in (row.waiting_until, row.unconfirmed_until) if at is not None]
     # Only a claim knows which unanswered attempts hold their slots.
     holders = SlotHolders(
         open=row.open, unanswered=unanswered, released=unanswered, orphans=row.open_orphans
@@ -175,12 +160,13 @@ def work_left(tx: Connection, owner_id: str, batch_id: int, part: bool = False) 
         in_flight_elsewhere=row.open - int(row.mine),
         free_slots=holders.free_slots(limit),
         unanswered=unanswered,
-        due_at=row.due_at,
+        due_at=min(due, default=None),
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,
         quality_stop=quality_stop_of(row.quality_stop),
         has_budget=settings.budget is not None,
-        given_up=row.due_at is not None and not row.can_be_claimed,
+        # A refusal is confirmed before its jobs' hosts matter.
+        given_up=row.host is None and row.unconfirmed_until is None and bool(due),
     )
 
 
@@ -191,89 +177,6 @@ _OPEN_ATTEMPTS = select(
 _ORPHAN_TOTALS = select(
     func.count().label("orphans"), func.coalesce(func.sum(orphans.c.steps), 0).label("steps")
 ).where(orphans.c.batch_id == _batch)
-
-
-def failed_attempts(
-    tx: Connection, batch_id: int, *, final: bool, most: int
-) -> list[ClosedAttempt]:
-    """
-    Return failed attempts with their reasons, in file order.
-
-    With *final*, those that ended their jobs; otherwise those after which their jobs were retried.
-    """
-    last = attempts.c.retry_at.is_(None) if final else attempts.c.retry_at.is_not(None)
-    rows = tx.execute(
-        select(attempts, jobs.c.key, jobs.c.url, jobs.c.state)
-        .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(attempts.c.batch_id == batch_id, attempts.c.outcome != "succeeded", last)
-        .where(and_(is_newest, is_current) if final else attempts.c.job_id == jobs.c.id)
-        .order_by(jobs.c.position, attempts.c.number)
-        .limit(most)
-    )
-    return [
-        ClosedAttempt(
-            key=row.key,
-            url=row.url,
-            number=row.number,
-            category=FailureCategory(row.outcome),
-            counted=row.counted,
-            message=row.message or "",
-            job_state=JobState(row.state),
-            code=row.code,
-            closed_at=row.closed_at,
-            run_id=row.run_id,
-            help=help_of(row.help),
-            option_overrides=json.loads(row.option_overrides or "{}"),
-        )
-        for row in rows
-    ]
-
-
-def advice_counts(tx: Connection, batch_id: int, *, most: int) -> list[AdviceCount]:
-    """Return what the API advised about the newest runs of failed jobs, the most frequent first."""
-    jobs_with_it = func.count().label("jobs")
-    rows = tx.execute(
-        select(attempts.c.help, jobs_with_it, func.min(jobs.c.key).label("first_key"))
-        .join(jobs, is_newest)
-        .where(attempts.c.batch_id == batch_id, attempts.c.help.is_not(None), is_current)
-        .where(jobs.c.state == JobState.FAILED)
-        .group_by(attempts.c.help)
-        .order_by(jobs_with_it.desc(), func.min(jobs.c.key))
-        .limit(most)
-    )
-    return [
-        AdviceCount(help=help, jobs=row.jobs, first_key=row.first_key)
-        for row in rows
-        if (help := help_of(row.help)) is not None
-    ]
-
-
-def run_errors(tx: Connection, batch_id: int, *, most: int) -> list[RunErrorBeside]:
-    """Return the errors that newest runs reported beside their results, in file order."""
-    rows = tx.execute(
-        select(jobs.c.key, jobs.c.url, attempts.c.run_id, attempts.c.run_error)
-        .join(attempts, is_newest)
-        .where(attempts.c.batch_id == batch_id, attempts.c.run_error.is_not(None), is_current)
-        .order_by(jobs.c.position)
-        .limit(most)
-    )
-    return [
-        RunErrorBeside(key=row.key, url=row.url, run_id=row.run_id, error=row.run_error)
-        for row in rows
-    ]
-
-
-def cancelled_jobs(tx: Connection, batch_id: int, *, most: int) -> list[tuple[str, str]]:
-    """Return key and url of jobs that were cancelled without a run in flight, in file order."""
-    ended = exists().where(is_newest, attempts.c.retry_at.is_(None))
-    rows = tx.execute(
-        select(jobs.c.key, jobs.c.url)
-        .where(jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED, ~ended)
-        .where(is_current)
-        .order_by(jobs.c.position)
-        .limit(most)
-    )
-    return [(row.key, row.url) for row in rows]
 
 
 def finished_jobs(store: Store, batch_id: int) -> Iterator[FinishedJob]:
@@ -312,104 +215,6 @@ def finished_jobs_among(tx: Connection, batch_id: int, job_ids: Sequence[int]) -
     """
     found = jobs_among(tx, batch_id, job_ids, FINAL_STATES)
     return sorted(found, key=lambda job: job.position)
-
-
-def jobs_among(
-    tx: Connection, batch_id: int, job_ids: Sequence[int], states: Sequence[JobState]
-) -> list[FinishedJob]:
-    """Return those of these jobs that are in one of these states, in the same way and order."""
-    rate = rate_of(tx.execute(select(batches).where(batches.c.id == batch_id)).one())
-    paths = artifacts.artifact_paths(tx, job_ids)
-    rows = {row.id: row for row in tx.execute(_finished(job_ids, states))}
-    return [_finished_job(rows[id], rate, paths.get(id, ())) for id in job_ids if id in rows]
-
-
-def _finished(job_ids: Sequence[int], states: Sequence[JobState]) -> Select[Any]:
-    steps = (
-        select(attempts.c.job_id, func.sum(attempts.c.steps).label("steps"))
-        .where(attempts.c.job_id.in_(job_ids))
-        .group_by(attempts.c.job_id)
-        .subquery()
-    )
-    return (
-        select(
-            jobs,
-            attempts.c.outcome,
-            attempts.c.code,
-            attempts.c.message,
-            attempts.c.option_overrides,
-            attempts.c.verdict,
-            attempts.c.findings,
-            attempts.c.run_id,
-            attempts.c.marker,
-            attempts.c.help,
-            attempts.c.run_error,
-            attempts.c.grounding,
-            attempts.c.run_started_at,
-            attempts.c.run_finished_at,
-            steps.c.steps,
-            short_body,
-            long_body_of,
-        )
-        .outerjoin(attempts, is_newest)
-        .outerjoin(results, results.c.attempt_id == attempts.c.id)
-        .outerjoin(steps, steps.c.job_id == jobs.c.id)
-        .where(jobs.c.id.in_(job_ids), jobs.c.state.in_(states))
-    )
-
-
-def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> FinishedJob:
-    is_final = row.state in FINAL_STATES
-    failed = is_final and row.outcome is not None and row.outcome != "succeeded"
-    cancelled = row.state == JobState.CANCELLED  # perhaps while it waited after another failure
-    return FinishedJob(
-        position=row.position,
-        key=row.key,
-        revision=row.revision,
-        columns=json.loads(row.columns or "{}"),
-        url=row.url,
-        goal=row.goal,
-        state=JobState(row.state),
-        attempts=row.attempt,
-        category=FailureCategory.RUN_CANCELLED
-        if cancelled
-        else (FailureCategory(row.outcome) if failed else None),
-        code=row.code,
-        message=row.message,
-        option_overrides=json.loads(row.option_overrides or "{}"),
-        run_id=row.run_id,
-        steps=row.steps,
-        cost=f"{row.steps * rate.amount:f}" if rate and row.steps is not None else None,
-        started_at=row.run_started_at,
-        finished_at=row.run_finished_at,
-        result=without_marker(row.body, row.marker),
-        long_result_of=row.long_body_of,
-        artifacts=paths,
-        help=help_of(row.help),
-        run_error=row.run_error,
-        grounding=grounding_in_words(row.grounding),
-        schema_fields=schema_fields(row.options),
-        **_verdict(row),
-    )
-
-
-def _verdict(row: Row[Any]) -> dict[str, Any]:
-    """Return the verdict on the result of a job that succeeded or failed, and what decided it."""
-    if row.verdict is None or row.state not in (JobState.SUCCEEDED, JobState.FAILED):
-        return {}
-    findings = findings_of(row.findings)
-    return {"verdict": Verdict(row.verdict), "finding": findings[0] if findings else None}
-
-
-def schema_fields(options: str) -> frozenset[str]:
-    """Return the fields that the `output_schema` of a job's options names at the top."""
-    return _parsed_schema_fields(options) if '"output_schema"' in options else frozenset()
-
-
-@lru_cache(maxsize=32)  # most jobs of a batch have the same options
-def _parsed_schema_fields(options: str) -> frozenset[str]:
-    schema = json.loads(options).get("output_schema") or {}
-    return frozenset(schema.get("properties") or ())
 
 
 def newest_run(tx: Connection, batch_id: int, key: str) -> str | None:

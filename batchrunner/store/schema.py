@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,11 +23,8 @@ from sqlalchemy import (
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import FailureCategory, JobState
-from batchrunner.model.artifacts import ArtifactKind, ArtifactState
+from batchrunner.model.artifacts import LISTING, ArtifactKind, ArtifactState
 from batchrunner.store.column_types import JsonText, UtcDateTime
-
-#: The revision of the newest migration. A test compares it with the migrations.
-HEAD = "0015"
 
 metadata = MetaData(
     naming_convention={
@@ -37,9 +35,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-#: The kind of an artifact row that asks for the list of a run's artifacts.
-LISTING = "listing"
 
 
 class SubmissionState(StrEnum):
@@ -69,6 +64,11 @@ def _one_of(column: str, values: type[StrEnum], *more: str) -> str:
     return f"{column} IN ({listed})"
 
 
+def _rows(file: str, server: str | None = None) -> dict[str, Any]:
+    """Return the rows that a partial index holds; SQLite has no type for truth."""
+    return {"sqlite_where": text(file), "postgresql_where": text(server or file)}
+
+
 _FINAL = ", ".join(f"'{state}'" for state in JobState if state.is_final)
 
 # SQLite cannot rename a constraint without copying its table. So three constraints of large tables
@@ -89,6 +89,15 @@ owners = Table(
     Column("ended_at", UtcDateTime),
     # It keeps the numbers of batches; false: a process of an older version.
     Column("counts", Boolean, nullable=False, server_default=text("false")),
+    # The batch whose slots it wants, and until when at least; NULL: it submits nothing.
+    Column("batch_id", Id),
+    Column("wants_until", UtcDateTime),
+    Index(
+        "ix_owners_batch_id",
+        "batch_id",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )
 
 batches = Table(
@@ -142,6 +151,19 @@ batch_counters = Table(
     Column("number", BigInteger, nullable=False),
 )
 
+_IN_ORDER = ("position", "id")
+#: The rows of jobs that claims choose from: all, those of the canary, those of the chosen part.
+_WAITING = _rows(
+    "state = 'available' AND unconfirmed = 0", "state = 'available' AND NOT unconfirmed"
+)
+_WAITING_CANARY, _WAITING_PART = (
+    _rows(
+        f"state = 'available' AND unconfirmed = 0 AND {column} = 1",
+        f"state = 'available' AND NOT unconfirmed AND {column}",
+    )
+    for column in ("canary", "part")
+)
+
 jobs = Table(
     "jobs",
     metadata,
@@ -193,6 +215,8 @@ jobs = Table(
     Column("replaces", Id),
     # How many suspect results of it a policy has bought again already; NULL: none.
     Column("suspects", Integer),
+    # Its newest create was refused, and no search has shown yet that nothing was created.
+    Column("unconfirmed", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("batch_id", "key", "revision"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
@@ -208,36 +232,34 @@ jobs = Table(
         "batch_id",
         "key",
         unique=True,
-        sqlite_where=text("superseded = 0"),
-        postgresql_where=text("NOT superseded"),
+        **_rows("superseded = 0", "NOT superseded"),
     ),
     Index("ix_jobs_batch_id_state", "batch_id", "state"),
+    Index("ix_jobs_queue", "batch_id", *_IN_ORDER, **_WAITING),
+    Index("ix_jobs_ready", "batch_id", "available_at", *_IN_ORDER, **_WAITING),
+    Index("ix_jobs_host_queue", "batch_id", "host", "available_at", *_IN_ORDER, **_WAITING),
+    Index("ix_jobs_canary_queue", "batch_id", "canary", *_IN_ORDER, **_WAITING_CANARY),
+    # They begin with `part`, so that SQLite prefers them to those of all jobs.
+    Index("ix_jobs_part_queue", "batch_id", "part", *_IN_ORDER, **_WAITING_PART),
+    Index("ix_jobs_part_ready", "batch_id", "part", "available_at", *_IN_ORDER, **_WAITING_PART),
     Index(
-        "ix_jobs_due",
+        "ix_jobs_part_host_queue",
+        "batch_id",
+        "part",
+        "host",
+        "available_at",
+        *_IN_ORDER,
+        **_WAITING_PART,
+    ),
+    Index(
+        "ix_jobs_unconfirmed",
         "batch_id",
         "available_at",
-        sqlite_where=text("state = 'available'"),
-        postgresql_where=text("state = 'available'"),
+        **_rows("state = 'available' AND unconfirmed = 1", "state = 'available' AND unconfirmed"),
     ),
-    Index(
-        "ix_jobs_canary",
-        "batch_id",
-        sqlite_where=text("canary = 1"),
-        postgresql_where=text("canary"),
-    ),
-    Index(
-        "ix_jobs_replaces",
-        "replaces",
-        sqlite_where=text("replaces IS NOT NULL"),
-        postgresql_where=text("replaces IS NOT NULL"),
-    ),
-    Index(
-        "ix_jobs_part",
-        "batch_id",
-        "state",
-        sqlite_where=text("part = 1"),
-        postgresql_where=text("part"),
-    ),
+    Index("ix_jobs_canary", "batch_id", **_rows("canary = 1", "canary")),
+    Index("ix_jobs_replaces", "replaces", **_rows("replaces IS NOT NULL")),
+    Index("ix_jobs_part", "batch_id", "state", **_rows("part = 1", "part")),
 )
 
 submissions = Table(
@@ -272,17 +294,15 @@ submissions = Table(
     CheckConstraint(
         "next_late_check_at IS NULL OR state = 'absent'", "only_the_absent_are_watched_for"
     ),
+    Index("ix_submissions_unsettled", "batch_id", **_rows("state IN ('intended', 'unanswered')")),
+    Index("ix_submissions_unconfirmed", "batch_id", **_rows("unconfirmed = 1", "unconfirmed")),
+    Index("ix_submissions_intended_at", "batch_id", "intended_at", "id"),
     Index(
-        "ix_submissions_unsettled",
+        "ix_submissions_watched",
         "batch_id",
-        sqlite_where=text("state IN ('intended', 'unanswered')"),
-        postgresql_where=text("state IN ('intended', 'unanswered')"),
-    ),
-    Index(
-        "ix_submissions_unconfirmed",
-        "batch_id",
-        sqlite_where=text("unconfirmed = 1"),
-        postgresql_where=text("unconfirmed"),
+        "owner_id",
+        "next_late_check_at",
+        **_rows("next_late_check_at IS NOT NULL"),
     ),
 )
 
@@ -311,6 +331,8 @@ attempts = Table(
     Column("cancel_reason", String(20)),  # a failure category; NULL: no cancel was requested
     Column("cancelled_for_deadline", Boolean, nullable=False, server_default=text("false")),
     Column("cancelled_after_result", Boolean, nullable=False, server_default=text("false")),
+    # We asked to cancel its run when we stopped, as it had not started.
+    Column("cancelled_at_stop", Boolean, nullable=False, server_default=text("false")),
     Column("missing_since", UtcDateTime),
     Column("run_id", String(200), unique=True),
     Column("run_status", String(10)),
@@ -333,27 +355,14 @@ attempts = Table(
     CheckConstraint("(closed_at IS NULL) = (counted IS NULL)", "closed_means_counted_or_not"),
     CheckConstraint(_one_of("outcome", FailureCategory, "succeeded"), "outcome_is_known"),
     CheckConstraint("outcome <> 'succeeded' OR run_id IS NOT NULL", "success_has_a_run"),
-    Index(
-        "uq_attempts_one_open_per_job",
-        "job_id",
-        unique=True,
-        sqlite_where=text("closed_at IS NULL"),
-        postgresql_where=text("closed_at IS NULL"),
-    ),
+    Index("uq_attempts_one_open_per_job", "job_id", unique=True, **_rows("closed_at IS NULL")),
     Index(
         "uq_attempts_one_success_per_job",
         "job_id",
         unique=True,
-        sqlite_where=text("outcome = 'succeeded'"),
-        postgresql_where=text("outcome = 'succeeded'"),
+        **_rows("outcome = 'succeeded'"),
     ),
-    Index(
-        "ix_attempts_open",
-        "batch_id",
-        "owner_id",
-        sqlite_where=text("closed_at IS NULL"),
-        postgresql_where=text("closed_at IS NULL"),
-    ),
+    Index("ix_attempts_open", "batch_id", "owner_id", **_rows("closed_at IS NULL")),
 )
 
 Index("ix_attempts_opened_at", attempts.c.opened_at)
@@ -361,50 +370,31 @@ Index(
     "ix_attempts_closed_at",
     attempts.c.batch_id,
     attempts.c.closed_at,
-    sqlite_where=text("closed_at IS NOT NULL"),
-    postgresql_where=text("closed_at IS NOT NULL"),
+    **_rows("closed_at IS NOT NULL"),
 )
-Index(
-    "ix_attempts_to_ground",
-    attempts.c.batch_id,
-    sqlite_where=text("grounding = 'wanted'"),
-    postgresql_where=text("grounding = 'wanted'"),
-)
-Index(
-    "ix_attempts_suspect",
-    attempts.c.batch_id,
-    sqlite_where=text("verdict = 'suspect'"),
-    postgresql_where=text("verdict = 'suspect'"),
-)
-Index(
-    "ix_attempts_lost",
-    attempts.c.batch_id,
-    sqlite_where=text("outcome = 'lost'"),
-    postgresql_where=text("outcome = 'lost'"),
-)
+Index("ix_attempts_to_ground", attempts.c.batch_id, **_rows("grounding = 'wanted'"))
+Index("ix_attempts_suspect", attempts.c.batch_id, **_rows("verdict = 'suspect'"))
+Index("ix_attempts_lost", attempts.c.batch_id, **_rows("outcome = 'lost'"))
 
 #: Runs that ended without a bill: each counts with the most that it may cost.
 Index(
     "ix_attempts_unbilled",
     attempts.c.batch_id,
-    sqlite_where=text("steps IS NULL AND run_id IS NOT NULL AND closed_at IS NOT NULL"),
-    postgresql_where=text("steps IS NULL AND run_id IS NOT NULL AND closed_at IS NOT NULL"),
+    **_rows("steps IS NULL AND run_id IS NOT NULL AND closed_at IS NOT NULL"),
 )
 #: Runs that took more steps than were reserved.
 Index(
     "ix_attempts_exceeded",
     attempts.c.batch_id,
     attempts.c.steps,
-    sqlite_where=text("steps > reserved_steps"),
-    postgresql_where=text("steps > reserved_steps"),
+    **_rows("steps > reserved_steps"),
 )
 Index(
     "ix_submissions_without_runs",
     submissions.c.batch_id,
     submissions.c.state,
     submissions.c.intended_at,
-    sqlite_where=text("state IN ('absent', 'undecided')"),
-    postgresql_where=text("state IN ('absent', 'undecided')"),
+    **_rows("state IN ('absent', 'undecided')"),
 )
 
 #: Runs of ours that no attempt needs.
@@ -418,6 +408,7 @@ orphans = Table(
     Column("ended_at", UtcDateTime),  # NULL: the API has not confirmed that it ended
     Column("run_status", String(10)),
     Column("steps", Integer),
+    Index("ix_orphans_open", "batch_id", **_rows("ended_at IS NULL")),
 )
 
 results = Table(
@@ -491,13 +482,7 @@ artifacts = Table(
     CheckConstraint(
         "(state = 'stored' AND kind <> 'listing') = (path IS NOT NULL)", "stored_means_path"
     ),
-    Index(
-        "ix_artifacts_wanted",
-        "batch_id",
-        "attempt_id",
-        sqlite_where=text("state = 'wanted'"),
-        postgresql_where=text("state = 'wanted'"),
-    ),
+    Index("ix_artifacts_wanted", "batch_id", "attempt_id", **_rows("state = 'wanted'")),
 )
 
 #: The results of attempts on hosts that failed, and which hosts are parked.

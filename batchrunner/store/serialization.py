@@ -1,25 +1,22 @@
-"""Converts between stored JSON and settings, rules, counts, budgets and jobs."""
+"""Converts between stored JSON and settings, rules, counts and budgets."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from batchrunner.judge import expectations_of
 from batchrunner.model import (
     Budget,
     Canary,
-    Expectations,
     FailureCategory,
     Finding,
     HostRule,
-    Job,
     ProfileHint,
     RetryRule,
     Run,
@@ -41,7 +38,6 @@ from batchrunner.model.quality import (
     QualityStop,
     QualityWord,
 )
-from batchrunner.policy.escalation import AttemptStart
 
 #: Paths of absent values that a row names.
 MAX_ABSENT = 3
@@ -60,34 +56,6 @@ def marker_of(row: Any) -> str | None:
     if text is None and row.marked:
         return old_marker(row.marker_token, row.batch_index)
     return text
-
-
-def job_of(row: Any, id: int, attempt: int, start: AttemptStart) -> Job:
-    """Return the job of a row, with its newest attempt's number and escalation steps."""
-    return Job(
-        id=id,
-        key=row.key,
-        attempt=attempt,
-        failures=row.failures,
-        failures_by_category=counts_of(row.failures_by_category),
-        policy=rules_of(row.policy),
-        escalation_steps=start.escalation_steps,
-        escalation_ids=start.escalation_ids,
-    )
-
-
-def attempt_start_of(row: Any) -> AttemptStart:
-    """Return the escalation steps and ids with which a row's attempt began."""
-    return AttemptStart(
-        escalation_steps=counts_of(row.escalation_steps),
-        escalation_ids=escalation_ids_of(row.escalation_ids),
-    )
-
-
-@lru_cache(maxsize=1024)
-def escalation_ids_of(stored: str) -> Mapping[FailureCategory, str]:
-    """Parse escalation ids by category."""
-    return {FailureCategory(category): id for category, id in json.loads(stored).items()}
 
 
 # Few different texts, parsed again for each poll; no caller changes the values.
@@ -133,23 +101,6 @@ def _plain_rule(rule: RetryRule) -> dict[str, Any]:
         "then": None if rule.then is None else [dict(step) for step in rule.then],
     }
     return {name: value for name, value in plain.items() if value is not None}
-
-
-def expectations_in(options: str | None, row: Any) -> Expectations:
-    """
-    Return what a job's result is judged by.
-
-    *options* hold its `output_schema`. *row* has its `expect`, its goal, which has no marker, and
-    what a person accepted.
-    """
-    written = _expectations_in(options, row.expect)
-    return replace(written, goal=row.goal, accepted=accepted_in(row.accepted))
-
-
-@lru_cache(maxsize=256)
-def _expectations_in(options: str | None, expect: str | None) -> Expectations:
-    schema = json.loads(options or "{}").get("output_schema")
-    return expectations_of(schema, json.loads(expect or "{}"))
 
 
 @lru_cache(maxsize=256)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Concatenate, ParamSpec, Self, TypeVar
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from batchrunner.model.markers import ALPHABET, SUBMISSION_LENGTH
-from batchrunner.store.database import Database
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from batchrunner.store.database import Database
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,18 +39,26 @@ class Store:
     """
 
     def __init__(self, database: Database, new_token: Callable[[], str] = random_token) -> None:
-        self._database = database
+        self._opened = database
         self.new_token = new_token  #: makes the tokens of new submissions' markers
 
     @classmethod
     def open(cls, address: str) -> Self:
         """Open the database at *address*, a path or postgresql://…; create and migrate it."""
+        from batchrunner.store.database import Database  # noqa: PLC0415 -- imports SQLAlchemy
+
         return cls(Database.open(address))
 
     @classmethod
     def connect(cls, address: str) -> Self:
         """Open the database at *address* without migrating it, for reading its health only."""
+        from batchrunner.store.database import Database  # noqa: PLC0415 -- imports SQLAlchemy
+
         return cls(Database.connect(address))
+
+    @property
+    def _database(self) -> Database:
+        return self._opened
 
     @property
     def place(self) -> str:

@@ -27,15 +27,9 @@ from batchrunner.model import FailureCategory, RunStatus
 from batchrunner.model.artifacts import ArtifactState
 from batchrunner.store.column_types import UtcDateTime
 from batchrunner.store.dialect import has_server
+from batchrunner.store.job_values import escalation_ids_of
 from batchrunner.store.schema import metadata, results
-from batchrunner.store.serialization import (
-    budget_of,
-    counts_of,
-    escalation_ids_of,
-    findings_of,
-    rules_of,
-    settings_of,
-)
+from batchrunner.store.serialization import budget_of, counts_of, findings_of, rules_of, settings_of
 from batchrunner.text.json_size import ALWAYS_PARSED_LENGTH
 
 #: Most characters of a cell that are shown.

@@ -16,7 +16,8 @@ import pytest
 from batchrunner.app.open_database import open_store
 from batchrunner.app.run_observer import say_nothing
 from batchrunner.store.attempts import apply_poll
-from batchrunner.store.batches import list_batches, load_jobs
+from batchrunner.store.batch_reads import list_batches
+from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.damage import Damaged
 from batchrunner.store.database import StoreError
@@ -24,7 +25,7 @@ from batchrunner.store.database_file import lost_database
 from batchrunner.store.health import quick_damage
 from batchrunner.store.leases import end_owner, register_owner
 from batchrunner.store.reports import finished_jobs
-from batchrunner.store.schema import HEAD
+from batchrunner.store.revision import HEAD
 from batchrunner.store.store import Store
 from tests.fakes import FIRST, NOW, begin, enlist, job_file, owner, start, success
 

@@ -28,14 +28,15 @@ from sqlalchemy.pool import NullPool
 
 from batchrunner.model import Budget, FailureCategory
 from batchrunner.runner.run_matching import match_runs
-from batchrunner.store.batches import list_batches, load_jobs
+from batchrunner.store.batch_reads import list_batches, parked_hosts
+from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.database import StoreError, migrations
 from batchrunner.store.health import foreign_changes
 from batchrunner.store.holds import start_hold
-from batchrunner.store.host_breaker import parked_hosts
 from batchrunner.store.leases import register_owner
-from batchrunner.store.schema import HEAD, metadata
+from batchrunner.store.revision import HEAD
+from batchrunner.store.schema import metadata
 from batchrunner.store.store import Store
 from batchrunner.store.submissions import unanswered_submissions
 from tests.fakes import NOW, job_file, owner, run

@@ -27,7 +27,7 @@ from batchrunner.outputs import FORMATS, ExportTable
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import Journal, Sandbox, SandboxConfig, SandboxRun
 from batchrunner.selftest.invariants import check_end
-from batchrunner.store.batches import list_batches
+from batchrunner.store.batch_reads import list_batches
 from batchrunner.store.health import consistency_errors, foreign_changes, integrity_errors
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.store import Store

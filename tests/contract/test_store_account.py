@@ -12,15 +12,17 @@ from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import CostCause, Hold, TimeAndCostShare
 from batchrunner.policy.create_outcome import settle_absent
 from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batch_reads import current_hold
 from batchrunner.store.batches import bind_to_api, load_jobs
 from batchrunner.store.budget import set_step_price
 from batchrunner.store.controls import cancel_jobs, pause_batch, resume_batch
-from batchrunner.store.holds import current_hold, end_hold, start_hold
-from batchrunner.store.leases import LEASE, end_owner
+from batchrunner.store.holds import end_hold, start_hold
+from batchrunner.store.leases import end_owner
 from batchrunner.store.orphans import add_orphans, close_orphans
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
+from batchrunner.store.store_time import LEASE
 from batchrunner.store.submissions import settle_submission
 from batchrunner.store.time_and_cost import batch_time_and_cost, final_job_keys, past_runs
 from tests.fakes import (

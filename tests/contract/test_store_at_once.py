@@ -21,7 +21,7 @@ from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs
 from batchrunner.store.leases import register_owner, rescue_attempts
 from batchrunner.store.reports import batch_counts, work_left
-from batchrunner.store.schema import HEAD
+from batchrunner.store.revision import HEAD
 from batchrunner.store.store import Store
 from batchrunner.store.submissions import record_runs
 from tests.fakes import (

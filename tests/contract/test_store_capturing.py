@@ -16,7 +16,6 @@ from batchrunner.model.artifacts import (
     WantedArtifact,
 )
 from batchrunner.store.artifacts import (
-    artifact_counts,
     artifact_rows,
     record_listing,
     settle_artifact,
@@ -24,6 +23,7 @@ from batchrunner.store.artifacts import (
     wanted_artifacts,
 )
 from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batch_reads import artifact_counts
 from batchrunner.store.leases import end_owner
 from batchrunner.store.reports import finished_jobs
 from batchrunner.store.store import Store

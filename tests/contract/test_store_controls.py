@@ -12,7 +12,8 @@ from batchrunner.model import FailureCategory, JobState
 from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
-from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
 from batchrunner.store.submissions import mark_unanswered, record_runs, settle_submission

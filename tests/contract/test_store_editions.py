@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 
 from batchrunner.model import Batch, JobFile, JobState
 from batchrunner.store.attempts import apply_poll, runs_in_flight
-from batchrunner.store.batches import find_batch, list_batches, load_jobs
+from batchrunner.store.batch_reads import list_batches
+from batchrunner.store.batches import find_batch, load_jobs
 from batchrunner.store.editions import (
     close_edition,
     hide_edition,

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, text
 
 from batchrunner.model import FailureCategory
 from batchrunner.store.attempts import apply_poll
-from batchrunner.store.batches import list_batches, load_jobs
+from batchrunner.store.batch_reads import active_workers, list_batches
+from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import StoreError
 from batchrunner.store.health import (
@@ -21,16 +22,17 @@ from batchrunner.store.health import (
     JOB_RULES,
     ForeignChanges,
     OpenWork,
-    active_workers,
     consistency_errors,
     database_health,
     foreign_changes,
     integrity_errors,
 )
-from batchrunner.store.leases import LEASE, end_owner, renew_lease, store_time
+from batchrunner.store.leases import end_owner, renew_lease
 from batchrunner.store.orphans import add_orphans, adopt_late_runs, close_orphans
-from batchrunner.store.schema import HEAD, metadata
+from batchrunner.store.revision import HEAD
+from batchrunner.store.schema import metadata
 from batchrunner.store.store import Store
+from batchrunner.store.store_time import LEASE, store_time
 from batchrunner.store.submissions import mark_unanswered
 from tests.fakes import (
     NOW,

@@ -19,13 +19,14 @@ from batchrunner.model import (
     OpenAttempt,
     RunStatus,
 )
-from batchrunner.model.hosts import host_of
-from batchrunner.policy.host_breaker import FIRST_PARK, MAX_PROBES, PARK_AFTER_FAILURES
+from batchrunner.model.hosts import MAX_PROBES, host_of
+from batchrunner.policy.host_breaker import FIRST_PARK, PARK_AFTER_FAILURES
 from batchrunner.policy.slots import FIRST_CONCURRENCY, QUEUE_LAG, SlotUsage
 from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batch_reads import parked_hosts
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import resume_batch, set_concurrency
-from batchrunner.store.host_breaker import parked_hosts, unpark_hosts
+from batchrunner.store.host_breaker import unpark_hosts
 from batchrunner.store.reports import batch_counts, work_left
 from batchrunner.store.slot_usage import slot_usage, store_learned_concurrency
 from batchrunner.store.store import Store

@@ -7,17 +7,12 @@ from datetime import datetime
 import pytest
 
 from batchrunner.model import Batch, RunStatus, Submission
-from batchrunner.store.account_keys import (
-    KeyReplaced,
-    KeysChanged,
-    account_check_runs,
-    admit_key,
-    known_keys,
-)
+from batchrunner.store.account_keys import KeysChanged, account_check_runs, admit_key, known_keys
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.audit import audit_scope, known_runs
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
+from batchrunner.store.errors import KeyReplaced
 from batchrunner.store.leases import rescue_attempts
 from batchrunner.store.orphans import add_orphans, close_orphans, schedule_late_check
 from batchrunner.store.reports import batch_counts, work_left

@@ -28,19 +28,16 @@ from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
+from batchrunner.store.count_reads import read_counts
 from batchrunner.store.counters import drift
 from batchrunner.store.database import Database
-from batchrunner.store.leases import (
-    LEASE,
-    LeaseLost,
-    end_owner,
-    register_owner,
-    renew_lease,
-    rescue_attempts,
-)
-from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs, work_left
+from batchrunner.store.errors import LeaseLost
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.leases import end_owner, register_owner, renew_lease, rescue_attempts
+from batchrunner.store.reports import batch_counts, finished_jobs, work_left
 from batchrunner.store.schema import SubmissionState, attempts, jobs, metadata, results
 from batchrunner.store.store import Store
+from batchrunner.store.store_time import LEASE
 from batchrunner.store.submissions import (
     mark_unanswered,
     record_runs,
@@ -351,6 +348,7 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def the_tally_is_what_a_recount_brings(self) -> None:
         totals = self.store.read(batch_counts, self.batch.id)
+        assert self.store.read(read_counts, self.batch.id) == totals
         assert totals.total == len(self.jobs) == totals.open + totals.done
         assert +Counter(totals.jobs) == Counter(job.state for job in self.jobs)
         available = [job for job in self.jobs if job.state is JobState.AVAILABLE]

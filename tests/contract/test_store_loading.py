@@ -7,7 +7,8 @@ from datetime import timedelta
 from sqlalchemy import Engine, text
 
 from batchrunner.model import Settings
-from batchrunner.store.batches import bind_to_api, find_batch, list_batches, load_jobs
+from batchrunner.store.batch_reads import list_batches
+from batchrunner.store.batches import bind_to_api, find_batch, load_jobs
 from batchrunner.store.controls import cancel_jobs
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store

@@ -19,20 +19,18 @@ from batchrunner.model import (
 )
 from batchrunner.store.attempts import apply_poll, request_cancel, runs_in_flight
 from batchrunner.store.batches import load_jobs
+from batchrunner.store.errors import LeaseLost, OwnerForgotten
 from batchrunner.store.leases import (
-    LEASE,
-    LeaseLost,
-    OwnerForgotten,
     end_owner,
     live_owners,
     other_owners,
     renew_lease,
     rescue_attempts,
-    store_time,
 )
 from batchrunner.store.reports import finished_jobs, work_left
 from batchrunner.store.schema import SubmissionState, metadata
 from batchrunner.store.store import Store
+from batchrunner.store.store_time import LEASE, store_time
 from batchrunner.store.submissions import (
     mark_unanswered,
     reassign_runs,

@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from batchrunner.model import FailureCategory, JobState, Pause
 from batchrunner.store.attempts import apply_poll, request_cancel, runs_in_flight
-from batchrunner.store.batches import list_batches, load_jobs
+from batchrunner.store.batch_reads import list_batches
+from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, pause_batch, resume_batch, set_concurrency
 from batchrunner.store.reports import batch_counts, work_left
 from batchrunner.store.store import Store

@@ -14,9 +14,11 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 
 from batchrunner.store.address import redacted
-from batchrunner.store.batches import list_batches, load_jobs
-from batchrunner.store.database import APPLICATION_ID, Database, StoreError
+from batchrunner.store.batch_reads import list_batches
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.database import Database, StoreError
 from batchrunner.store.reports import batch_counts
+from batchrunner.store.revision import APPLICATION_ID
 from batchrunner.store.store import Store
 from tests.fakes import NOW, begin, job_file
 

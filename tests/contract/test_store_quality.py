@@ -11,7 +11,8 @@ from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.model.quality import QualityWord
 from batchrunner.store.attempts import apply_poll
-from batchrunner.store.quality import last_good_edition, record_quality, recorded_quality
+from batchrunner.store.batch_reads import recorded_quality
+from batchrunner.store.quality import last_good_edition, record_quality
 from batchrunner.store.store import Store
 from tests.contract.test_store_editions import begin_edition
 from tests.fakes import after, start, success

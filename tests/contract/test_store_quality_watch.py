@@ -13,7 +13,8 @@ from batchrunner.model.quality import QualityReason, QualityWord
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import find_batch, load_jobs
 from batchrunner.store.controls import pause_batch, resume_batch
-from batchrunner.store.leases import LeaseLost, end_owner
+from batchrunner.store.errors import LeaseLost
+from batchrunner.store.leases import end_owner
 from batchrunner.store.quality_watch import (
     all_results,
     newest_results,

@@ -14,7 +14,8 @@ from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import Database
-from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs, work_left
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.reports import batch_counts, finished_jobs, work_left
 from batchrunner.store.schema import jobs
 from batchrunner.store.store import Store
 from batchrunner.store.submissions import mark_unanswered

@@ -20,10 +20,10 @@ from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import find_batch, load_jobs
 from batchrunner.store.controls import cancel_jobs
 from batchrunner.store.edits import rerun_jobs
+from batchrunner.store.failure_reads import suspect_results
 from batchrunner.store.health import consistency_errors
 from batchrunner.store.planning import Again, planned_load
 from batchrunner.store.store import Store
-from batchrunner.store.suspects import suspect_results
 from tests.fakes import NOW, after, enlist, failure, job_file, spec, start, success, suspect
 
 HOSTILE = '=HYPERLINK("http://evil.example")\n\x1b[2J'

@@ -30,7 +30,7 @@ from batchrunner.selftest.subprocesses import (
     started,
     wait_until,
 )
-from batchrunner.store.batches import list_batches
+from batchrunner.store.batch_reads import list_batches
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from tests.contract.openapi import Judging

@@ -29,7 +29,7 @@ from batchrunner.sandbox import FAULTS
 from batchrunner.sandbox.http.in_process import InProcess
 from batchrunner.sandbox.journal import _EVENTS
 from batchrunner.sandbox.sites import sites_app
-from batchrunner.store import leases
+from batchrunner.store import store_time
 from batchrunner.tinyfish import client, http
 
 ROOT = Path(__file__).parents[2]
@@ -179,8 +179,8 @@ LOST_MINUTES = run_decision.LOST_AFTER.total_seconds() / 60
 NUMBERS = [
     ("ledger.md", f"within {client.CREATE_SECONDS:g} s"),
     ("ledger.md", f"over {http.MAX_ANSWER_BYTES // 1024**2} MB"),
-    ("ledger.md", f"lease of\n{leases.LEASE.total_seconds():g} s"),
-    ("ledger.md", f"renews every {leases.LEASE.total_seconds() / 3:g} s"),
+    ("ledger.md", f"lease of\n{store_time.LEASE.total_seconds():g} s"),
+    ("ledger.md", f"renews every {store_time.LEASE.total_seconds() / 3:g} s"),
     ("ledger.md", f"at\n   least {create_outcome.RECONCILE_GRACE.total_seconds():g} s"),
     (
         "ledger.md",

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from batchrunner.cli import cli
 from batchrunner.store.attempts import apply_decisions
-from batchrunner.store.batches import list_batches
+from batchrunner.store.batch_reads import list_batches
 from batchrunner.store.controls import set_concurrency
 from batchrunner.store.schema import jobs
 from batchrunner.store.store import Store

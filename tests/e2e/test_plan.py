@@ -17,7 +17,8 @@ import batchrunner as br
 from batchrunner.app.api_access import SANDBOX
 from batchrunner.app.clock import now
 from batchrunner.store.attempts import apply_poll
-from batchrunner.store.batches import bind_to_api, list_batches
+from batchrunner.store.batch_reads import list_batches
+from batchrunner.store.batches import bind_to_api
 from batchrunner.store.leases import end_owner
 from batchrunner.store.store import Store
 from tests.e2e.programs import batchrunner

@@ -19,7 +19,7 @@ from batchrunner.selftest import chaos as chaos_module
 from batchrunner.selftest.invariants import InvariantViolated, invariant
 from batchrunner.selftest.scratch_database import scratch_database
 from batchrunner.selftest.summary import ProcessSummary, SelftestSummary
-from batchrunner.store.batches import list_batches
+from batchrunner.store.batch_reads import list_batches
 from batchrunner.store.database import Database, StoreError
 from batchrunner.store.store import Store
 from benchmarks import chaos

@@ -18,7 +18,7 @@ from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.visibility import Visibility
 from batchrunner.store import controls
 from batchrunner.store.account_limit import account_limit
-from batchrunner.store.leases import LeaseLost
+from batchrunner.store.errors import LeaseLost
 from batchrunner.store.reports import batch_counts
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.machine_faults import (

@@ -16,7 +16,8 @@ from batchrunner.policy.create_outcome import UNANSWERED_PATIENCE
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.visibility import Visibility
-from batchrunner.store.reports import batch_counts, failed_attempts
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.reports import batch_counts
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import pages, simulate
 from tests.sweeps import some

@@ -15,7 +15,8 @@ from batchrunner.policy.escalation import STEP_CLOSED_AFTER, is_probe
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
-from batchrunner.store.reports import failed_attempts, finished_jobs
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.reports import finished_jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, simulate

@@ -22,7 +22,8 @@ from batchrunner.model.artifacts import Artifact, ArtifactKind, ArtifactState
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.artifacts import artifact_counts, artifact_rows, want_artifacts
+from batchrunner.store.artifacts import artifact_rows, want_artifacts
+from batchrunner.store.batch_reads import artifact_counts
 from batchrunner.store.database import StoreError
 from batchrunner.store.reports import finished_jobs
 from batchrunner.tinyfish.console_client import ConsoleClient

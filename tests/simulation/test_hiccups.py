@@ -14,7 +14,8 @@ import pytest
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.reports import batch_counts, failed_attempts
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.reports import batch_counts
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import SimulatedBatch, now, simulate
 from tests.sweeps import some

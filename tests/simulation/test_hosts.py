@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from batchrunner.model import Budget, HostRule, JobFile, JobSpec, JobState, Settings
-from batchrunner.model.hosts import host_of
-from batchrunner.policy.host_breaker import MAX_PROBES, PARK_AFTER_FAILURES
+from batchrunner.model.hosts import MAX_PROBES, host_of
+from batchrunner.policy.host_breaker import PARK_AFTER_FAILURES
 from batchrunner.runner.events import HostsParked
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import Sandbox, SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
+from batchrunner.store.batch_reads import parked_hosts
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import budget_status
-from batchrunner.store.host_breaker import parked_hosts, unpark_hosts
+from batchrunner.store.host_breaker import unpark_hosts
 from batchrunner.store.reports import finished_jobs
 from tests.contract.openapi import judging
 from tests.simulation.checked_batch import CheckedBatch

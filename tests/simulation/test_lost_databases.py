@@ -26,7 +26,8 @@ from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.damage import Damaged
 from batchrunner.store.database import Database, StoreError
-from batchrunner.store.leases import LeaseLost, OwnerForgotten, rescue_attempts
+from batchrunner.store.errors import LeaseLost, OwnerForgotten
+from batchrunner.store.leases import rescue_attempts
 from batchrunner.store.store import Store
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.planting import Planter

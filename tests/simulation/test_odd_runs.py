@@ -18,7 +18,8 @@ from batchrunner.runner.events import AttemptsClosed
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.faults import Status
-from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.reports import batch_counts, finished_jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.network.proxy import FaultyNetwork

@@ -16,7 +16,7 @@ from batchrunner.runner.events import AttemptsRescued
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.database import StoreError
-from batchrunner.store.leases import LEASE
+from batchrunner.store.store_time import LEASE
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.machine_faults import TimeSpan
 from tests.simulator.simulated_batch import KillSwitch, T, pages, simulate

@@ -18,7 +18,8 @@ from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.visibility import Visibility
 from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import StoreError
-from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import KillSwitch, T, now, pages, simulate

@@ -16,7 +16,8 @@ from batchrunner.runner.events import BatchPaused, BatchResumed, CancelledForDea
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.controls import cancel_jobs, pause_batch, resume_batch, set_concurrency
-from batchrunner.store.reports import batch_counts, failed_attempts
+from batchrunner.store.failure_reads import failed_attempts
+from batchrunner.store.reports import batch_counts
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.machine_faults import (

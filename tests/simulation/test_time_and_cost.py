@@ -15,7 +15,7 @@ from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import StoreSnapshot, hidden_runs
-from batchrunner.store.holds import current_hold
+from batchrunner.store.batch_reads import current_hold
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.time_and_cost import batch_time_and_cost
 from tests.contract.openapi import judging

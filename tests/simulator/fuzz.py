@@ -27,7 +27,7 @@ from batchrunner.selftest.invariants import (
     check_decided,
     invariant,
 )
-from batchrunner.store.leases import LeaseLost
+from batchrunner.store.errors import LeaseLost
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.schema import SubmissionState
 from tests.simulator.fixture_agent import FixtureAgent

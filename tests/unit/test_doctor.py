@@ -22,7 +22,8 @@ from batchrunner.app.doctor import (
 from batchrunner.app.doctor.check_file import FileKind, file_system_of, kind_of, uses_wal
 from batchrunner.app.doctor.finding import size
 from batchrunner.model import ApiFault, ApiFaultKind, Owner
-from batchrunner.store.health import ForeignChanges, Health, OpenWork, Server, Worker
+from batchrunner.store.batch_reads import Worker
+from batchrunner.store.health import ForeignChanges, Health, OpenWork, Server
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 OURS = 0x62726E31

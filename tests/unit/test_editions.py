@@ -34,7 +34,8 @@ from batchrunner.policy.calendar_slots import covers_slot, parse_every, slot_at
 from batchrunner.policy.editions import choose_edition
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.attempts import apply_poll
-from batchrunner.store.batches import list_batches, load_jobs
+from batchrunner.store.batch_reads import list_batches
+from batchrunner.store.batches import load_jobs
 from batchrunner.store.recovery import batch_tokens
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store

@@ -18,10 +18,10 @@ from batchrunner.model import (
     Snooze,
     Transition,
 )
+from batchrunner.model.hosts import MAX_PROBES
 from batchrunner.policy.host_breaker import (
     FIRST_PARK,
     MAX_PARK,
-    MAX_PROBES,
     PARK_AFTER_FAILURES,
     HostHealth,
     HostTraffic,

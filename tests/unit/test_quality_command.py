@@ -26,8 +26,8 @@ from batchrunner.model import Batch, Settings
 from batchrunner.model.quality import QualityBounds, QualityWord
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batch_reads import recorded_quality
 from batchrunner.store.batches import load_jobs
-from batchrunner.store.quality import recorded_quality
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, enlist, job_file, start, success
@@ -193,7 +193,7 @@ def test_what_is_no_share_is_refused(text: str, tmp_path: Path) -> None:
     file.write_text("- {url: https://a.example, goal: Read}\n")
     run = CliRunner().invoke(cli, ["run", str(file), "--fail-under", text])
     assert run.exit_code == 2
-    assert "write for example 95%" in run.stderr
+    assert "write, for example, 95%" in run.stderr
 
 
 def test_status_shows_the_word_of_the_newest_run(place: tuple[str, Store]) -> None:

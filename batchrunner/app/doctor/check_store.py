@@ -18,7 +18,8 @@ from batchrunner.app.doctor.finding import (
 )
 
 if TYPE_CHECKING:
-    from batchrunner.store.health import ForeignChanges, Health, OpenWork, Worker
+    from batchrunner.store.batch_reads import Worker
+    from batchrunner.store.health import ForeignChanges, Health, OpenWork
 
 #: Damaged places, batches and workers that are named.
 MAX_NAMED = 3

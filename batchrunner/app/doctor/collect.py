@@ -39,7 +39,7 @@ from batchrunner.errors import BatchrunnerError
 from batchrunner.model import RequestFailed
 from batchrunner.network.errors import NetworkSettingsError
 from batchrunner.store.address import file_of, url_of
-from batchrunner.store.database import APPLICATION_ID, StoreError
+from batchrunner.store.database import StoreError
 from batchrunner.store.database_file import lost_database
 from batchrunner.store.health import (
     consistency_errors,
@@ -47,7 +47,7 @@ from batchrunner.store.health import (
     foreign_changes,
     integrity_errors,
 )
-from batchrunner.store.schema import HEAD
+from batchrunner.store.revision import APPLICATION_ID, HEAD
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.http import AddressError, shown_address

@@ -285,7 +285,7 @@ def _run(
     from batchrunner.cli.output.exit_text import nothing_line
     from batchrunner.cli.output.progress import make_display
     from batchrunner.cli.signals import exit_code_of_counts, run_until_signal
-    from batchrunner.store.health import batches_in_flight
+    from batchrunner.store.batch_reads import batches_in_flight
 
     prepared = prepare_run(store, batch, api, options, note)
     if prepared is None:

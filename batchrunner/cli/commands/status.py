@@ -37,8 +37,7 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
       batchrunner status prices@2026-12-01
     """
     from batchrunner.cli.output.batch_text import batch_as_json, bounds_line
-    from batchrunner.store.batches import list_batches
-    from batchrunner.store.health import batches_in_flight
+    from batchrunner.store.batch_reads import batches_in_flight, list_batches
     from batchrunner.text.wrapping import say
 
     with opened(db) as store:
@@ -50,7 +49,8 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
         if as_json:
             shown = chosen if one else every
             found = [{**batch_as_json(store, each), **_workers(store, each)} for each in shown]
-            found = [{**each, **_editions(store, batch)} for each in found]
+            if batch is not None and batch in {each.series for each in every}:
+                found = [{**each, **_editions(store, batch)} for each in found]
             click.echo(json.dumps(found[0] if batch is not None else found))
             return
         for each in chosen:
@@ -63,13 +63,12 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
             click.echo("no batches yet")
 
 
-def _editions(store: Store, name: str | None) -> dict[str, Any]:
-    """Return the editions of the series of this name as JSON; nothing if it is no series."""
+def _editions(store: Store, series: str) -> dict[str, Any]:
+    """Return the editions of a series as JSON."""
     from batchrunner.cli.output.series_text import edition_as_json
     from batchrunner.store.editions import summaries
 
-    editions = [] if name is None else store.read(summaries, name)
-    return {"editions": [edition_as_json(each) for each in editions]} if editions else {}
+    return {"editions": [edition_as_json(each) for each in store.read(summaries, series)]}
 
 
 def _show_series(store: Store, series: str) -> None:
@@ -89,10 +88,10 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         suspect_lines,
     )
     from batchrunner.cli.output.status_text import summary
-    from batchrunner.store.reports import batch_counts
+    from batchrunner.store.count_reads import read_counts
     from batchrunner.text.wrapping import say
 
-    counts = store.read(batch_counts, batch.id)
+    counts = store.read(read_counts, batch.id)
     say(f"{batch.name}: {summary(counts)}")
     for line in _notes(store, batch, counts, db):
         say(f"  {line}")
@@ -122,7 +121,7 @@ def _said_by_api(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give the API's advice about failed jobs, and the errors that runs have beside results."""
     from batchrunner.app.status import MAX_ADVICE_SHOWN, MAX_ATTEMPTS_SHOWN
     from batchrunner.cli.output.batch_text import advice_lines, run_error_lines, status_as_json
-    from batchrunner.store.reports import advice_counts, run_errors
+    from batchrunner.store.failure_reads import advice_counts, run_errors
 
     command = status_as_json(batch, db)
     yield from advice_lines(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN), command)
@@ -143,7 +142,7 @@ def _word(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give how good the rows were at the end of the last run, if it came to its end."""
     from batchrunner.cli.output.batch_text import db_given
     from batchrunner.model.quality import QualityWord
-    from batchrunner.store.quality import recorded_quality
+    from batchrunner.store.batch_reads import recorded_quality
 
     word = store.read(recorded_quality, batch.id)
     if word is not None:
@@ -164,8 +163,7 @@ def _waits(store: Store, batch: Batch) -> Iterator[str]:
     """Give what holds a batch or a host back."""
     from batchrunner.app.clock import store_now
     from batchrunner.cli.output.status_text import held, parked_line, paused
-    from batchrunner.store.holds import current_hold
-    from batchrunner.store.host_breaker import parked_hosts
+    from batchrunner.store.batch_reads import current_hold, parked_hosts
     from batchrunner.text.terminal import term_safe
 
     if batch.pause:

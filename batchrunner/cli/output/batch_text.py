@@ -45,7 +45,7 @@ def closing_lines(
     """
     from batchrunner.cli.output.status_text import summary
     from batchrunner.model import JobState
-    from batchrunner.store.artifacts import artifact_counts
+    from batchrunner.store.batch_reads import artifact_counts
 
     yield from suspect_lines(store, batch, db, rerun=rerun)
     yield from failure_lines(store, batch, db)
@@ -91,11 +91,11 @@ def money_lines(store: Store, batch: Batch, counts: BatchCounts) -> Iterator[str
     """Give what a batch has cost where that is known in money, and what became of its budget."""
     from batchrunner.app.budget import budget_line, cost
     from batchrunner.app.clock import store_now
-    from batchrunner.store.claims import budget_status
+    from batchrunner.app.status import batch_budget
 
     if batch.step_price is not None:
         yield f"cost: {cost(counts.steps, batch.step_price)}"
-    status = store.read(budget_status, batch.id, store_now(store))
+    status = batch_budget(store, batch, store_now(store))
     if status is not None:
         yield budget_line(status, batch.step_price)
 
@@ -103,7 +103,7 @@ def money_lines(store: Store, batch: Batch, counts: BatchCounts) -> Iterator[str
 def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
     """Give how many artifacts of a batch there are, if it has any."""
 
-    from batchrunner.store.artifacts import artifact_counts
+    from batchrunner.store.batch_reads import artifact_counts
 
     counts = store.read(artifact_counts, batch.id)
     parts = [f"{count} {state}" for state, count in sorted(counts.states.items())]
@@ -122,7 +122,7 @@ def suspect_lines(
     rerun: str = "give the same `batchrunner run` with --rerun suspect",
 ) -> Iterator[str]:
     """Give the suspect results of a batch by rule, each with an example, and what to do next."""
-    from batchrunner.store.suspects import suspect_results
+    from batchrunner.store.failure_reads import suspect_results
     from batchrunner.text.terminal import SHOWN, shorten, term_safe
 
     found = store.read(suspect_results, batch.id)
@@ -144,7 +144,7 @@ def suspect_lines(
 
 def failure_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give the final failures of a batch by category: what they mean, and a few examples."""
-    from batchrunner.store.reports import failed_attempts
+    from batchrunner.store.failure_reads import failed_attempts
 
     attempts = store.read(failed_attempts, batch.id, final=True, most=MAX_ATTEMPTS_SHOWN)
     for category, lines in _by_category(attempts).items():
@@ -188,7 +188,7 @@ def _error(stored: str) -> str:
 
 def cancelled_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give the jobs that were cancelled while they waited, and what puts them back."""
-    from batchrunner.store.reports import cancelled_jobs
+    from batchrunner.store.failure_reads import cancelled_jobs
 
     found = store.read(cancelled_jobs, batch.id, most=MAX_ATTEMPTS_SHOWN)
     if not found:
@@ -204,7 +204,7 @@ def cancelled_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
 
 def retry_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give the failed attempts after which their jobs went on, by category, with examples."""
-    from batchrunner.store.reports import failed_attempts
+    from batchrunner.store.failure_reads import failed_attempts
 
     attempts = store.read(failed_attempts, batch.id, final=False, most=MAX_ATTEMPTS_SHOWN)
     for category, lines in _by_category(attempts, with_state=True).items():

@@ -18,7 +18,7 @@ from batchrunner.model import Batch, BatchCounts, BudgetStatus, JobState, Parked
 from batchrunner.model.part import Part
 from batchrunner.policy.schedule import FIRST_LEAD, LAST_CALL, MIN_LEAD
 from batchrunner.runner.runner import ExitReason
-from batchrunner.store.host_breaker import parked_hosts
+from batchrunner.store.batch_reads import parked_hosts
 from batchrunner.store.store import Store
 from batchrunner.text.format import clock, counted
 from batchrunner.text.terminal import term_safe
