@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from datetime import datetime, timedelta
 
-from batchrunner.store.suspects import _are_suspect
 from sqlalchemy import BindParameter, Connection, and_, bindparam, exists, func, or_, select
 
 from batchrunner.model import (
@@ -19,6 +18,7 @@ from batchrunner.model import (
     ParkedHost,
     RunErrorBeside,
     SuspectResults,
+    Verdict,
 )
 from batchrunner.model.artifacts import LISTING, ArtifactCounts, ArtifactState
 from batchrunner.model.quality import QualityWord
@@ -33,6 +33,14 @@ from batchrunner.store.store_time import LEASE, store_time
 
 _batch: BindParameter[int] = bindparam("batch")
 _SHOWN = select(batches).where(batches.c.pruned_at.is_(None))
+
+#: Jobs that succeeded with a suspect result.
+_are_suspect = (
+    attempts.c.batch_id == bindparam("batch"),
+    attempts.c.verdict == Verdict.SUSPECT,
+    jobs.c.state == JobState.SUCCEEDED,
+    is_current,
+)
 
 _numbered = (
     select(
