@@ -18,6 +18,7 @@ from batchrunner.runner.events import Event
 from batchrunner.runner.monotonic_clock import MonotonicClock
 from batchrunner.runner.offload import Offload, RetryingOffload
 from batchrunner.runner.run_durations import RunDurations
+from batchrunner.runner.shared_answer import SharedAnswer
 from batchrunner.runner.stop_state import StopState
 from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.runner.wakeup import WakeUp
@@ -65,11 +66,13 @@ class RunnerContext:
     offload: RetryingOffload = field(init=False)  #: runs a store call until the database answers
     stop: StopState = field(init=False)
     gates: RequestGates = field(init=False)
+    _work_left: SharedAnswer[WorkLeft] = field(init=False)
 
     def __post_init__(self) -> None:
         """Start with open gates and no reason to stop."""
         self.policy = Policy.of(self.batch.settings)
         self.offload = RetryingOffload(self.offload_once, self.now, self.notify)
+        self._work_left = SharedAnswer(self.work_left_now, self._changes)
         self.stop = StopState(self.work_changed)
         self.gates = RequestGates(
             policy=self.policy,
@@ -114,8 +117,16 @@ class RunnerContext:
         await self.write(renew_lease, self.owner.id, self.now())
 
     async def work_left(self) -> WorkLeft:
-        """Return how much work is left."""
+        """Return how much work is left: one answer for all loops that the same change has woken."""
+        return await self._work_left.get()
+
+    async def work_left_now(self) -> WorkLeft:
+        """Read how much work is left."""
         return await self.read(work_left, self.owner.id, self.batch.id, self.part)
+
+    def _changes(self) -> tuple[int, int]:
+        """Return a value that every change by this runner changes."""
+        return self.store.writes, self.work_changed.count
 
     def wake_all(self) -> None:
         """Let every waiting loop read the clock again."""

@@ -38,6 +38,9 @@ class Store:
         StoreError: The database cannot be used. Any method may raise it.
     """
 
+    #: Transactions of this process that may have changed something.
+    writes = 0
+
     def __init__(self, database: Database, new_token: Callable[[], str] = random_token) -> None:
         self._opened = database
         self.new_token = new_token  #: makes the tokens of new submissions' markers
@@ -69,8 +72,11 @@ class Store:
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call *function* in a transaction that may write, and commit it."""
-        with self._database.write() as tx:
-            return function(tx, *args, **kwargs)
+        try:
+            with self._database.write() as tx:
+                return function(tx, *args, **kwargs)
+        finally:
+            self.writes += 1  # a commit that seems to have failed may have taken effect
 
     def read(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
