@@ -72,7 +72,7 @@ class RunnerContext:
         """Start with open gates and no reason to stop."""
         self.policy = Policy.of(self.batch.settings)
         self.offload = RetryingOffload(self.offload_once, self.now, self.notify)
-        self._work_left = SharedAnswer(self.work_left_now, self._changes)
+        self._work_left = SharedAnswer(self._read_work_left, self.store.change_mark)
         self.stop = StopState(self.work_changed)
         self.gates = RequestGates(
             policy=self.policy,
@@ -117,16 +117,15 @@ class RunnerContext:
         await self.write(renew_lease, self.owner.id, self.now())
 
     async def work_left(self) -> WorkLeft:
-        """Return how much work is left: one answer for all loops that the same change has woken."""
-        return await self._work_left.get()
+        """Return how much work is left; the database is asked again only after a change."""
+        return await self.offload(lambda: self._work_left.get(self.now()))
 
     async def work_left_now(self) -> WorkLeft:
         """Read how much work is left."""
-        return await self.read(work_left, self.owner.id, self.batch.id, self.part)
+        return await self.offload(self._read_work_left)
 
-    def _changes(self) -> tuple[int, int]:
-        """Return a value that every change by this runner changes."""
-        return self.store.writes, self.work_changed.count
+    def _read_work_left(self) -> WorkLeft:
+        return self.store.read(work_left, self.owner.id, self.batch.id, self.part)
 
     def wake_all(self) -> None:
         """Let every waiting loop read the clock again."""

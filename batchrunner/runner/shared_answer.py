@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-import anyio
+from batchrunner.store.store import ChangeMark
 
-#: How long an answer is shared at most. Other processes may change what it says.
-SHARED_SECONDS = 0.25
+#: How long an answer of a server is shared at most: it does not show what others have changed.
+SHARED_FOR = timedelta(seconds=0.25)
 
 T = TypeVar("T")
 
 
 class SharedAnswer(Generic[T]):
     """
-    Asks once for all loops that the same change has woken.
+    Asks again only after a change: on a file, by any process; on a server, by this one.
 
-    An answer is shared only while *version*, which every change of this process changes, is what it
-    was before the question.
+    Synchronous: loops call it where they would ask the database, one at a time.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[T]], version: Callable[[], object]) -> None:
+    def __init__(self, ask: Callable[[], T], mark: Callable[[], ChangeMark]) -> None:
         self._ask = ask
-        self._version = version
-        self._asking = anyio.Lock()
-        self._known: tuple[T, object, float] | None = None
+        self._mark = mark
+        self._known: tuple[T, ChangeMark, datetime] | None = None
 
-    async def get(self) -> T:
-        """Return the answer that is known, or ask for it."""
-        async with self._asking:
-            if self._known is not None:
-                answer, version, asked_at = self._known
-                is_new = anyio.current_time() - asked_at < SHARED_SECONDS
-                if is_new and version == self._version():
-                    return answer
-            version, asked_at = self._version(), anyio.current_time()
-            answer = await self._ask()
-            self._known = answer, version, asked_at
-            return answer
+    def get(self, now: datetime) -> T:
+        """Return the known answer if nothing has changed since; else ask."""
+        mark = self._mark()  # before the question: what changes meanwhile makes the answer old
+        if self._known is not None:
+            answer, known_mark, asked_at = self._known
+            is_new = mark.by_others is not None or abs(now - asked_at) < SHARED_FOR
+            if mark == known_mark and is_new:
+                return answer
+        answer = self._ask()
+        self._known = answer, mark, now
+        return answer

@@ -9,12 +9,10 @@ class WakeUp:
     """An event that can happen more than once."""
 
     def __init__(self) -> None:
-        self.count = 0  #: notifications so far
         self._event = anyio.Event()
 
     def notify(self) -> None:
         """Wake every task that waits now."""
-        self.count += 1
         self._event.set()
         self._event = anyio.Event()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
 from batchrunner.model.markers import ALPHABET, SUBMISSION_LENGTH
 
@@ -24,6 +24,13 @@ PAGE_SIZE = 500
 def random_token() -> str:
     """Return a new token for markers, which names a submission."""
     return "".join(secrets.choice(ALPHABET) for _ in range(SUBMISSION_LENGTH))
+
+
+class ChangeMark(NamedTuple):
+    """What tells whether a database has changed between two moments."""
+
+    by_us: int  #: transactions of this process
+    by_others: object | None  #: differs after a change by another process; None: unknown
 
 
 class Store:
@@ -84,6 +91,10 @@ class Store:
         """Call *function* in a transaction that sees the database at one moment."""
         with self._database.read() as tx:
             return function(tx, *args, **kwargs)
+
+    def change_mark(self) -> ChangeMark:
+        """Return what tells whether the database has changed between two calls."""
+        return ChangeMark(by_us=self.writes, by_others=self._database.change_mark())
 
     def trial(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

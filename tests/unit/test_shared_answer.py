@@ -2,73 +2,67 @@
 
 from __future__ import annotations
 
-import anyio
-import pytest
-import trio
-from trio.testing import MockClock
+from contextlib import closing
+from pathlib import Path
 
-from batchrunner.runner.shared_answer import SHARED_SECONDS, SharedAnswer
+from batchrunner.runner.shared_answer import SHARED_FOR, SharedAnswer
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.reports import work_left
+from batchrunner.store.store import ChangeMark, Store
+from tests.fakes import FIRST, NOW, begin, claim, job_file
 
 
-class Database:
-    """A database whose answer takes a while, and which counts the questions."""
+class Asked:
+    """Counts questions."""
 
-    def __init__(self) -> None:
-        self.asked, self.version = 0, 0
-        self.shared = SharedAnswer(self.ask, lambda: self.version)
+    def __init__(self, by_others: object | None) -> None:
+        self.asked, self.writes, self.by_others = 0, 0, by_others
+        self.shared = SharedAnswer(self.ask, lambda: ChangeMark(self.writes, self.by_others))
 
-    async def ask(self) -> int:
+    def ask(self) -> int:
         self.asked += 1
-        answer = self.version
-        await anyio.sleep(0.01)
-        return answer
+        return self.writes
 
 
-async def together(database: Database, loops: int = 3) -> list[int]:
-    answers: list[int] = []
-
-    async def loop() -> None:
-        answers.append(await database.shared.get())
-
-    async with anyio.create_task_group() as group:
-        for _ in range(loops):
-            group.start_soon(loop)
-    return answers
+def test_an_answer_is_shared_until_this_process_writes() -> None:
+    for by_others in (None, "version"):
+        asked = Asked(by_others)
+        assert [asked.shared.get(NOW) for _ in range(3)] == [0, 0, 0]
+        asked.writes = 1
+        assert [asked.shared.get(NOW) for _ in range(3)] == [1, 1, 1]
+        assert asked.asked == 2
 
 
-def test_loops_that_ask_together_share_one_answer() -> None:
-    async def ask() -> None:
-        database = Database()
-        assert await together(database) == [0, 0, 0]
-        assert database.asked == 1
+def test_a_change_while_the_database_answers_makes_the_answer_old() -> None:
+    asked = Asked("version")
+    answer = asked.ask
 
-    trio.run(ask, clock=MockClock(autojump_threshold=0))
+    def ask() -> int:
+        found = answer()
+        asked.writes = 1
+        return found
 
-
-@pytest.mark.parametrize("change", ["before", "meanwhile"])
-def test_no_loop_gets_an_answer_from_before_a_change(change: str) -> None:
-    async def ask() -> None:
-        database = Database()
-        if change == "before":
-            await database.shared.get()
-            database.version = 1
-        else:
-            async with anyio.create_task_group() as group:
-                group.start_soon(database.shared.get)
-                await anyio.sleep(0.005)
-                database.version = 1
-        assert await together(database) == [1, 1, 1]
-        assert database.asked == 2
-
-    trio.run(ask, clock=MockClock(autojump_threshold=0))
+    asked.shared = SharedAnswer(ask, lambda: ChangeMark(asked.writes, "version"))
+    assert [asked.shared.get(NOW) for _ in range(3)] == [0, 1, 1]
 
 
-def test_an_answer_is_not_shared_for_long_as_other_processes_change_the_database() -> None:
-    async def ask() -> None:
-        database = Database()
-        await database.shared.get()
-        await anyio.sleep(SHARED_SECONDS)
-        await database.shared.get()
-        assert database.asked == 2
+def test_the_answer_of_a_server_is_shared_for_a_moment_and_that_of_a_file_for_longer() -> None:
+    for by_others, questions in ((None, 2), ("version", 1)):
+        asked = Asked(by_others)
+        for at in (NOW, NOW + SHARED_FOR / 2, NOW + SHARED_FOR):
+            asked.shared.get(at)
+        assert asked.asked == questions
 
-    trio.run(ask, clock=MockClock(autojump_threshold=0))
+
+def test_a_change_by_another_process_is_seen(tmp_path: Path) -> None:
+    address = str(tmp_path / "ledger.db")
+    with closing(Store.open(address)) as store, closing(Store.open(address)) as other:
+        batch = begin(store, 3)
+        read = SharedAnswer(lambda: store.read(work_left, "alice", FIRST), store.change_mark)
+        assert read.get(NOW).in_flight_here == 0
+        claim(other, batch)
+        assert read.get(NOW).in_flight_here == 3
+        before = store.change_mark()
+        assert store.change_mark() == before
+        other.write(load_jobs, job_file(1, name="another"), NOW)
+        assert store.change_mark() != before
