@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from math import ceil
+from math import ceil, sqrt
 
 from batchrunner.model import AUTO
 from batchrunner.model.job_file import MAX_CONCURRENCY
@@ -16,7 +16,7 @@ QUEUE_LAG = timedelta(seconds=10)
 #: Consecutive polls that must see fewer runs than slots before the number of slots is lowered: a
 #: single poll may see a slot between two runs.
 MIN_POLLS_TO_LEARN = 2
-#: Runs submitted ahead for each run that ends between two polls (figures: docs/ledger.md).
+#: Runs submitted ahead for each run that ends between two polls, if few do.
 RUNS_AHEAD = 1.5
 
 
@@ -82,7 +82,16 @@ class Capacity:
         *interval* is the time between polls. Runs that are *stuck* in the queue get no slot.
         """
         ends = self.slots * interval / typical if typical else 0.0
-        return min(self.slots + max(ceil(RUNS_AHEAD * ends), 1) + stuck, MAX_CONCURRENCY)
+        return min(self.slots + max(runs_ahead(ends), 1) + stuck, MAX_CONCURRENCY)
+
+
+def runs_ahead(ends: float) -> int:
+    """
+    Return how many runs to have waiting for slots, if *ends* runs end between two polls on average.
+
+    The number that really ends varies by its square root; one and a half times that is spare.
+    """
+    return ceil(ends + 1.5 * sqrt(ends))
 
 
 def learn_slots(known: Capacity, queue: SlotUsage, limit: int) -> Capacity:

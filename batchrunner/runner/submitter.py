@@ -103,9 +103,11 @@ class Submitter:
             await self._credits.note()
             await context.gates.create.wait_until_open()
             if self._report_phase() is not Phase.OPEN or context.stop.draining:
+                context.jobs_left = False
                 await context.work_changed.wait(DB_POLL_SECONDS)
                 continue
             work_left = await context.work_left()
+            context.jobs_left = work_left.due_at is not None
             self._report_pause(work_left.pause)
             # A claim that cannot bring anything would only keep others from the database.
             claimed = []
