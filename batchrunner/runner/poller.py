@@ -17,6 +17,7 @@ from batchrunner.model import (
     RunObservation,
     RunStatus,
 )
+from batchrunner.model.hosts import host_of
 from batchrunner.policy.poll_interval import (
     MAX_SAVED_POLLS,
     POLL_RULES,
@@ -181,6 +182,16 @@ class Poller:
             if isinstance(decision.attempt, OpenAttempt):
                 self._canceller.forget(decision.attempt.run_id)
                 self._context.durations.learn(decision.attempt, self._context.now())
+                self._learn_of_host(decision.attempt, decision.run)
+
+    def _learn_of_host(self, attempt: OpenAttempt, run: Run | None) -> None:
+        """Learn how long a run takes on its host, by the API's times if it shows them."""
+        if attempt.cancel_reason is not None or run is None:
+            return
+        took = self._context.now() - (attempt.started_at or attempt.opened_at)
+        if run.started_at and run.finished_at and run.finished_at >= run.started_at:
+            took = run.finished_at - run.started_at
+        self._context.durations.by_host.learn(host_of(attempt.url), took)
 
     async def _wait_for_next_poll(self, attempts: Sequence[OpenAttempt], ended: int) -> None:
         """

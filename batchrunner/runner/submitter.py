@@ -45,6 +45,7 @@ from batchrunner.runner.events import (
     ScheduleChanged,
     WebhookDropped,
 )
+from batchrunner.runner.last_jobs import LastJobsFirst
 from batchrunner.runner.limit_learner import LimitLearner
 from batchrunner.runner.notices import CreditNotice
 from batchrunner.runner.offload import StoreOutage
@@ -83,6 +84,7 @@ class Submitter:
         self._refusal_check = RefusalCheck(context)
         self._route = CreateRoute()
         self._limit = LimitLearner(context)
+        self._last_jobs = LastJobsFirst(context)
         #: Runs in a create request; fewer while the credits cover fewer.
         self._max_runs = MAX_RUNS_PER_REQUEST
         self._newest_attempt = 0  # id of the newest attempt that this owner has opened
@@ -125,6 +127,7 @@ class Submitter:
     async def _claim(self) -> list[Submission]:
         """Claim due jobs; if the database fails meanwhile, the claimed jobs are unanswered."""
         context, max_runs = self._context, 1 if self._route.singly else self._max_runs
+        first = await self._last_jobs.order()
         try:
             claimed = await context.offload_once(
                 lambda: context.store.write(
@@ -136,6 +139,7 @@ class Submitter:
                     context.key_digest,
                     part=context.part,
                     ground=context.captures_html,
+                    first=first,
                     new_token=context.store.new_token,
                 )
             )
@@ -147,6 +151,7 @@ class Submitter:
         else:
             self._outage.end()
             self._newest_attempt = newest_attempt(claimed, self._newest_attempt, context.owner.id)
+            self._last_jobs.claimed(each.job.id for one in claimed for each in one.attempts)
             return claimed
         # This runner sends nothing now, so every intended submission is one that it never saw.
         await context.offload(

@@ -16,6 +16,7 @@ from batchrunner.model.markers import BATCH_LENGTH, job_digest, marker, submissi
 from batchrunner.policy.budget import affordable, max_steps
 from batchrunner.policy.escalation import AttemptStart, start_of_attempt
 from batchrunner.policy.grounding_sample import is_sampled
+from batchrunner.policy.longest_first import LastJob
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import (
@@ -25,6 +26,7 @@ from batchrunner.store import (
     due_jobs,
     host_breaker,
     host_escalation,
+    last_jobs,
 )
 from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batch_rows import settings_in_force
@@ -74,6 +76,7 @@ def claim_jobs(
     *,
     part: bool = False,
     ground: bool = True,
+    first: Sequence[LastJob] = (),
     new_token: Callable[[], str] = random_token,
 ) -> list[Submission]:
     """
@@ -83,7 +86,8 @@ def claim_jobs(
     host without capacity have no due jobs. Until the canary has passed, only its jobs are due. The
     most that the runs may cost is reserved, and no more jobs are claimed than the budget covers.
     *key* is the digest of the API key that will submit them. With *part*, only jobs that
-    `choose_part` has chosen are due. Without *ground*, no result is chosen for grounding.
+    `choose_part` has chosen are due. Without *ground*, no result is chosen for grounding. Once the
+    canary has passed, the *first* jobs come before those in file order.
 
     Raises:
         LeaseLost: Another process ended this owner.
@@ -103,7 +107,7 @@ def claim_jobs(
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
-    due = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=found is None, part=part)
+    due = _due(tx, batch_id, room, capacity, now, first, canary=found is None, part=part)
     if found is None and not due and holders.need_control_run:
         due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=False, part=part)
     starts = _starts(tx, batch_id, Policy.of(settings), due)
@@ -116,6 +120,28 @@ def claim_jobs(
         _intend(tx, owner_id, batch_id, group, starts, now, token(), settings.marker, grounded)
         for group in _groups(due, most)
     ]
+
+
+def _due(
+    tx: Connection,
+    batch_id: int,
+    room: int,
+    capacity: HostCapacity,
+    now: datetime,
+    first: Sequence[LastJob],
+    *,
+    canary: bool,
+    part: bool,
+) -> list[Row[Any]]:
+    """Return due jobs: the *first* ones, then others in file order."""
+    chosen: list[Row[Any]] = []
+    if first and not canary:
+        chosen = last_jobs.chosen_jobs(tx, batch_id, first, room, capacity, now, part=part)
+    if len(chosen) >= room:
+        return chosen
+    ids = {row.id for row in chosen}
+    rows = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=canary, part=part)
+    return chosen + [row for row in rows if row.id not in ids]
 
 
 def _to_ground(

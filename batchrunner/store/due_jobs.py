@@ -16,23 +16,25 @@ from batchrunner.store.schema import attempts, host_breakers, jobs, submissions
 #: Jobs that are read together, at least: some may be on hosts without capacity.
 JOBS_PER_PAGE = 50
 
+#: What a claim reads of a job.
+COLUMNS = (
+    jobs.c.id,
+    jobs.c.position,
+    jobs.c.key,
+    jobs.c.url,
+    jobs.c.host,
+    jobs.c.goal,
+    jobs.c.options,
+    jobs.c.output_schema_digest,
+    jobs.c.max_batch_size,
+    jobs.c.attempt,
+    jobs.c.failures,
+    jobs.c.failures_by_category,
+    jobs.c.policy,
+    jobs.c.escalation_steps,
+)
 _AVAILABLE = (
-    select(
-        jobs.c.id,
-        jobs.c.position,
-        jobs.c.key,
-        jobs.c.url,
-        jobs.c.host,
-        jobs.c.goal,
-        jobs.c.options,
-        jobs.c.output_schema_digest,
-        jobs.c.max_batch_size,
-        jobs.c.attempt,
-        jobs.c.failures,
-        jobs.c.failures_by_category,
-        jobs.c.policy,
-        jobs.c.escalation_steps,
-    )
+    select(*COLUMNS)
     .where(jobs.c.batch_id == bindparam("batch"), jobs.c.state == JobState.AVAILABLE)
     .order_by(jobs.c.position, jobs.c.id)
 )
@@ -41,14 +43,14 @@ _behind = or_(
     and_(jobs.c.position == bindparam("position"), jobs.c.id > bindparam("id")),
 )
 #: Jobs whose refusal is not confirmed: a run may exist.
-_unconfirmed = (
+unconfirmed = (
     select(attempts.c.job_id)
     .join(submissions, submissions.c.id == attempts.c.submission_id)
     .where(submissions.c.batch_id == bindparam("batch"), submissions.c.unconfirmed)
 )
 _PAGE = (
     _AVAILABLE.where(_behind, jobs.c.available_at <= bindparam("now"))
-    .where(jobs.c.id.not_in(_unconfirmed))
+    .where(jobs.c.id.not_in(unconfirmed))
     .where(jobs.c.host.not_in(bindparam("full", expanding=True)))
     .limit(bindparam("most"))
 )
