@@ -10,7 +10,7 @@ from math import log
 from batchrunner.model import OpenAttempt, RunStatus
 from batchrunner.model.job_file import Looks
 from batchrunner.policy.schedule import Pace
-from batchrunner.policy.slots import QUEUE_LAG, RUNS_AHEAD
+from batchrunner.policy.slots import QUEUE_LAG, ends_covered
 
 MIN_POLL_INTERVAL = timedelta(milliseconds=500)
 #: Where webhooks report the ends of runs, polling can be slower.
@@ -68,7 +68,8 @@ class InFlight:
 
     runs: int  #: that have not ended
     oldest: timedelta  #: how long ago the oldest of them was submitted
-    ahead: float = 0.0  #: runs that wait for slots, for each run that has one
+    running: int = 1  #: of these, runs that have a slot
+    ahead: int = 0  #: runs that wait for slots, or take the places of those that just ended
     awaited: bool = True  #: a job waits for the next slot, or the user for the last run
 
 
@@ -90,7 +91,7 @@ def poll_interval(
         longest = rule.longest_rarely if in_flight.ahead else rule.longest_often
         interval = min(in_flight.oldest / (polls / 2), longest)
     elif in_flight.awaited:
-        interval = rule.between(typical, typical * (in_flight.ahead / RUNS_AHEAD))
+        interval = rule.between(typical, _covered(typical, in_flight))
     else:
         # No slot is to be filled: only the end of the last run matters, and it comes nearer.
         last_end = typical * (1 + log(max(in_flight.runs, 1)))
@@ -99,6 +100,11 @@ def poll_interval(
         rare = (typical or in_flight.oldest * 2) / POLLS_PER_RUN_WITH_WEBHOOKS
         interval = max(interval, min(rare, MAX_POLL_INTERVAL_WITH_WEBHOOKS))
     return max(interval, MIN_POLL_INTERVAL)
+
+
+def _covered(typical: timedelta, in_flight: InFlight) -> timedelta:
+    """Return in which time about as many runs end as others wait to take their slots."""
+    return typical * (ends_covered(in_flight.ahead) / max(in_flight.running, 1))
 
 
 def in_flight_now(
@@ -127,11 +133,12 @@ def in_flight_now(
         if each.status is RunStatus.PENDING and each.opened_at >= newest_start
     ]
     is_queue = bool(waiting) and (queue_known or now - min(waiting) > QUEUE_LAG)
-    ahead = (len(waiting) + ended * jobs_left) / max(len(running), 1) if is_queue else 0.0
+    ahead = len(waiting) + ended * jobs_left if is_queue else 0
     return InFlight(
         runs=len(attempts),
         oldest=now - min((each.opened_at for each in attempts), default=now),
-        ahead=0.0 if stopping else ahead,
+        running=len(running),
+        ahead=0 if stopping else ahead,
         awaited=jobs_left or stopping,
     )
 
