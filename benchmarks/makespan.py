@@ -9,15 +9,17 @@ import argparse
 import heapq
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import AUTO, Settings
 from batchrunner.model.job_file import Looks
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.seeded_random import seeded_share
+from benchmarks.figures import Figure
 from benchmarks.lean_batch import LeanBatch, Mode
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import EPOCH, SimulatedBatch, now, simulate
@@ -142,6 +144,36 @@ def measure_lean(
         durations=durations,
         requests=lean.requests,
         creates=lean.creates,
+    )
+
+
+def figures(*, small: bool) -> Iterator[Figure]:
+    """Yield the time and the requests of batch runs in virtual time, beside their floors."""
+    yield from _figures(measure(40, 5) if small else measure(1000, 50), "")
+    for jobs in () if small else (1000, 5000):
+        for concurrency in (2, 10, 50, 200):
+            yield from _figures(measure_lean(jobs, concurrency), "rules alone: ")
+
+
+def _figures(found: Figures, prefix: str) -> Iterator[Figure]:
+    name = f"{prefix}{found.jobs:,} jobs on {found.concurrency} slots"
+    yield Figure(
+        part="makespan",
+        name=name,
+        unit="virtual s",
+        ours=found.makespan,
+        floor=found.floor,
+        floor_name="all slots busy, or the longest run",
+        cpu=False,
+    )
+    yield Figure(
+        part="makespan",
+        name=f"{name}, requests",
+        unit="a job",
+        ours=found.requests_per_job,
+        floor=2 / MAX_RUNS_PER_REQUEST,
+        floor_name="a create and a poll for each hundred",
+        cpu=False,
     )
 
 

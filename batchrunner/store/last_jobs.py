@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, select
 
-from batchrunner.model import HostRule, JobState
+from batchrunner.model import HostRule
 from batchrunner.model.time_and_cost import CostCause
 from batchrunner.policy.longest_first import LAST_JOBS_PER_SLOT, LastJob
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batch_rows import settings_in_force
-from batchrunner.store.due_jobs import COLUMNS, unconfirmed
+from batchrunner.store.conditions import is_waiting
+from batchrunner.store.due_jobs import COLUMNS
 from batchrunner.store.host_breaker import HostCapacity
 from batchrunner.store.schema import attempts, batches, jobs
 
@@ -25,16 +26,16 @@ MAX_PAST_RUNS = 2000
 SPARE_JOBS = 50
 
 _batch: BindParameter[int] = bindparam("batch")
-_available = (jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
+_waiting = (jobs.c.batch_id == _batch, is_waiting)
 
 
 def _count(*which: Any) -> Select[Any]:
-    some = select(jobs.c.id).where(*_available, *which).limit(bindparam("most")).subquery()
+    some = select(jobs.c.id).where(*_waiting, *which).limit(bindparam("most")).subquery()
     return select(func.count()).select_from(some)
 
 
 def _last(*which: Any) -> Select[Any]:
-    found = select(jobs.c.id, jobs.c.host).where(*_available, *which)
+    found = select(jobs.c.id, jobs.c.host).where(*_waiting, *which)
     return found.order_by(jobs.c.position, jobs.c.id).limit(bindparam("most"))
 
 
@@ -78,8 +79,7 @@ def _chosen(*which: Any) -> Select[Any]:
     # The ids find the jobs; every other condition is that of a page of due jobs.
     return select(*COLUMNS).where(
         jobs.c.id.in_(bindparam("ids", expanding=True)),
-        *_available,
-        jobs.c.id.not_in(unconfirmed),
+        *_waiting,
         jobs.c.available_at <= bindparam("now"),
         *which,
     )

@@ -15,6 +15,7 @@ from batchrunner.store.attempts import apply_decisions
 from batchrunner.store.column_types import UtcDateTime
 from batchrunner.store.job_values import attempt_start_of, job_of
 from batchrunner.store.orphans import add_untaken_orphans, release_runs
+from batchrunner.store.refusals import hold_refused
 from batchrunner.store.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
 from batchrunner.store.serialization import marker_of, options_of
 
@@ -147,14 +148,14 @@ def close_submission(
     next_late_check_at: datetime | None = None,
     *,
     unconfirmed: bool = False,
-) -> None:
+) -> bool:
     """
-    Set the final state of a submission, unless it has one.
+    Set the final state of a submission, unless it has one; return whether it had none.
 
     *next_late_check_at* is when to check whether runs of an absent submission appeared late.
     *unconfirmed* is a refusal after which its jobs are not sent again without a search.
     """
-    tx.execute(
+    closed = tx.execute(
         _CLOSE,
         {
             "submission": submission.id,
@@ -166,6 +167,7 @@ def close_submission(
             "new_unconfirmed": unconfirmed,
         },
     )
+    return closed.rowcount > 0
 
 
 def settle_submission(
@@ -186,7 +188,7 @@ def settle_submission(
     *next_late_check_at* is when to check whether runs of an absent submission appeared late.
     *unconfirmed* is a refusal after which its jobs are not sent again without a search.
     """
-    close_submission(
+    closed = close_submission(
         tx,
         owner_id,
         submission,
@@ -196,7 +198,10 @@ def settle_submission(
         next_late_check_at,
         unconfirmed=unconfirmed,
     )
-    return apply_decisions(tx, owner_id, decisions, now)
+    applied = apply_decisions(tx, owner_id, decisions, now)
+    if closed and unconfirmed:
+        hold_refused(tx, submission.id)
+    return applied
 
 
 def close_without_runs(

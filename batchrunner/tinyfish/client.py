@@ -36,6 +36,7 @@ from batchrunner.model import (
     Unreadable,
     Wallet,
 )
+from batchrunner.tinyfish.fast_answers import listing_of, page_of, runs_of, value_of
 from batchrunner.tinyfish.http import Http, Reply, malformed
 from batchrunner.tinyfish.parse import (
     read_cancel_answer,
@@ -302,16 +303,11 @@ class TinyFishClient:
     async def _page(self, query: Mapping[str, str]) -> tuple[RunListing, str | None, float]:
         """Return the runs of a page, the cursor of the next, and the minimum count of all runs."""
         reply = await self._http.send("GET", endpoint_paths.RUNS, seconds=READ_SECONDS, query=query)
-        found = read_members(reply)
-        pagination = parsed(found.get("pagination"))
+        listed, pagination = _listed(reply)
         more = isinstance(pagination, dict) and pagination.get("has_more") is not False
         following = pagination.get("next_cursor") if more else None
         cursor = following if isinstance(following, str) and following else None
-        try:
-            listed = read_listed(found["data"])
-        except (KeyError, ValueError) as error:
-            raise RequestFailed(read_fault(reply)) from error
-        return replace(listed, runs=_dated(listed.runs, reply)), cursor, _minimum_total(pagination)
+        return listed, cursor, _minimum_total(pagination)
 
     async def _parse(self, read: Callable[..., T], reply: Reply, *args: Any) -> T:
         """Call *read* with an answer; a long one in a thread, one at a time: other tasks go on."""
@@ -378,12 +374,33 @@ def _one_run(reply: Reply) -> Run:
 
 def observations_of(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObservation]:
     """Return what an answer shows of runs; raises RequestFailed if it is not the API's."""
-    found = read_members(reply)
-    runs = _runs(reply, found, "data")
+    runs, not_found = _shown(reply)
     observations: dict[str, RunObservation] = {run.run_id: run for run in runs}
-    for run_id in _ids(found.get("not_found")):
-        observations.setdefault(run_id, NotFound(run_id=run_id))
+    for run_id in map(run_id_of, not_found if isinstance(not_found, list) else ()):
+        if run_id is not None:
+            observations.setdefault(run_id, NotFound(run_id=run_id))
     return {run_id: observations[run_id] for run_id in run_ids if run_id in observations}
+
+
+def _shown(reply: Reply) -> tuple[list[Run], Any]:
+    """Return the runs that an answer shows, and the ids that it does not know."""
+    shown_at = read_server_date(reply.headers)
+    if (page := page_of(reply)) is not None:
+        return runs_of(page, shown_at), value_of(page.not_found)
+    found = read_members(reply)
+    return _runs(reply, found, "data", shown_at), parsed(found.get("not_found"))
+
+
+def _listed(reply: Reply) -> tuple[RunListing, Any]:
+    """Return a page of the list of runs, and what it says about other pages."""
+    shown_at = read_server_date(reply.headers)
+    if (page := page_of(reply)) is not None:
+        return listing_of(page, shown_at), value_of(page.pagination)
+    found = read_members(reply)
+    try:
+        return read_listed(found["data"], shown_at), parsed(found.get("pagination"))
+    except (KeyError, ValueError) as error:
+        raise RequestFailed(read_fault(reply)) from error
 
 
 def result_bytes(observations: Iterable[RunObservation]) -> int:
@@ -420,17 +437,13 @@ def refusal_of(fault: ApiFault) -> CreateAnswer:
     return Refused(fault=fault) if refused else Unanswered(fault=fault)
 
 
-def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
+def _runs(
+    reply: Reply, found: Mapping[str, str], member: str, shown_at: datetime | None = None
+) -> list[Run]:
     try:
-        runs = read_runs(found[member])
+        return read_runs(found[member], shown_at)
     except (KeyError, ValueError) as error:
         raise RequestFailed(read_fault(reply)) from error
-    return list(_dated(runs, reply))
-
-
-def _dated(runs: Iterable[Run], reply: Reply) -> tuple[Run, ...]:
-    shown_at = read_server_date(reply.headers)
-    return tuple(replace(run, shown_at=shown_at) for run in runs)
 
 
 def _merged(found: RunListing, page: RunListing) -> RunListing:
@@ -448,8 +461,3 @@ def _minimum_total(pagination: Any) -> float:
         return 0
     total = pagination.get("total")
     return total if isinstance(total, int | float) else math.inf
-
-
-def _ids(text: str | None) -> list[str]:
-    ids = parsed(text)
-    return [run_id for each in ids if (run_id := run_id_of(each))] if isinstance(ids, list) else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -150,38 +150,45 @@ def _issues(details: Any) -> dict[int, str]:
 # ---- runs ----
 
 
-def read_runs(text: str | None) -> list[Run]:
+def read_runs(text: str | None, shown_at: datetime | None = None) -> list[Run]:
     """Return the runs of a `data` array; entries that are no runs are skipped."""
-    runs = []
     text = text or "[]"
-    for start, end in item_spans(text):
-        try:
-            run = read_run(text, start, end)
-        except ValueError:
-            continue
-        if run:
-            runs.append(run)
-    return runs
+    spans = item_spans(text)
+    return [run for start, end in spans if (run := run_or_none(text, start, end, shown_at))]
 
 
-def read_listed(text: str) -> RunListing:
+def read_listed(text: str, shown_at: datetime | None = None) -> RunListing:
     """Return the runs of a list's `data`, and its unreadable entries; or ValueError."""
+    spans = item_spans(text)
+    return sorted_entries(
+        (text[start:end], run_or_none(text, start, end, shown_at)) for start, end in spans
+    )
+
+
+def sorted_entries(entries: Iterable[tuple[str, Run | None]]) -> RunListing:
+    """Return what a list's entries are, each given as its text and the run that it shows."""
     runs: list[Run] = []
     unclear: list[str] = []
     nameless = 0
-    for start, end in item_spans(text):
-        try:
-            run = read_run(text, start, end)
-        except ValueError:
-            run = None
-        run_id = run.run_id if run else run_id_of(parsed(text[start:end].strip()))
+    for text, run in entries:
+        run_id = run.run_id if run else run_id_of(parsed(text.strip()))
         if run_id is None:
             nameless += 1
-        elif run is None or text.find(f'"{run_id}"', start, end) < 0:
+        elif run is None or f'"{run_id}"' not in text:
             unclear.append(run_id)  # other endpoints may not know it by this text
         else:
             runs.append(run)
     return RunListing(runs=tuple(runs), unclear=tuple(unclear), nameless=nameless)
+
+
+def run_or_none(
+    text: str, start: int = 0, end: int | None = None, shown_at: datetime | None = None
+) -> Run | None:
+    """Return the run in the JSON between two places; None if it shows none with an id."""
+    try:
+        return read_run(text, start, end, shown_at)
+    except ValueError:
+        return None
 
 
 def run_id_of(value: Any) -> str | None:
@@ -206,10 +213,7 @@ def read_cancel_answers(text: str | None) -> dict[str, RunStatus]:
 
 def read_cancel_answer(text: str) -> tuple[str, RunStatus] | None:
     """Return id and status of the run that the answer to a cancel names; None if it names none."""
-    try:
-        run = read_run(text)
-    except ValueError:
-        return None
+    run = run_or_none(text)
     if run is None:
         return None
     fields = parsed(text)
@@ -221,30 +225,38 @@ def read_cancel_answer(text: str) -> tuple[str, RunStatus] | None:
     return run.run_id, run.status
 
 
-def read_run(text: str, start: int = 0, end: int | None = None) -> Run | None:
+def read_run(
+    text: str, start: int = 0, end: int | None = None, shown_at: datetime | None = None
+) -> Run | None:
     """Return the run in the JSON object between two places, None if it has no id; or ValueError."""
     fields, result = _split_result(text, start, len(text) if end is None else end)
     run_id = run_id_of(fields.get("run_id") or fields.get("runId") or fields.get("id"))
     if run_id is None:
         return None
-    status, unknown = _status(fields.get("status"))
+    status, unknown = status_of(fields.get("status"))
     run = Run(
         run_id=run_id,
         status=status,
         unknown_status=unknown,
         goal=storable_text(fields.get("goal")),
-        created_at=_moment(fields.get("created_at")),
-        started_at=_moment(fields.get("started_at")),
-        finished_at=_moment(fields.get("finished_at")),
-        steps=_steps(fields.get("num_of_steps")),
+        created_at=moment_of(fields.get("created_at")),
+        started_at=moment_of(fields.get("started_at")),
+        finished_at=moment_of(fields.get("finished_at")),
+        steps=steps_of(fields.get("num_of_steps")),
         result=result,
-        error=_run_error(fields.get("error")),
+        error=run_error_of(fields.get("error")),
         help=read_help(fields, fields.get("error")),
-        schema_errors=_schema_errors(fields.get("schema_validation")),
+        schema_errors=schema_errors_of(fields.get("schema_validation")),
         streaming_url=storable_text(fields.get("streaming_url") or fields.get("streamingUrl")),
-        output_schema=_mapping(fields.get("output_schema")),
+        output_schema=mapping_of(fields.get("output_schema")),
+        shown_at=shown_at,
     )
-    no_known_status = unknown is not None or fields.get("status") is None
+    return ended_if_it_says_so(run, fields.get("status"))
+
+
+def ended_if_it_says_so(run: Run, status: Any) -> Run:
+    """Return a run as ended if it says when it ended and its *status* says nothing known."""
+    no_known_status = run.unknown_status is not None or status is None
     return run.as_ended() if no_known_status and run.finished_at is not None else run
 
 
@@ -259,7 +271,7 @@ def _split_result(text: str, start: int, end: int) -> tuple[dict[str, Any], str 
     return seen, None if result == "null" else ascii_safe(result)
 
 
-def _status(value: Any) -> tuple[RunStatus, str | None]:
+def status_of(value: Any) -> tuple[RunStatus, str | None]:
     """Return a run's status, however it is spelled; RUNNING and what was sent if it is unknown."""
     if value is None:
         return RunStatus.RUNNING, None
@@ -271,11 +283,13 @@ def _status(value: Any) -> tuple[RunStatus, str | None]:
         return RunStatus.RUNNING, _code(str(value)) or "''"
 
 
-def _mapping(value: Any) -> dict[str, Any] | None:
+def mapping_of(value: Any) -> dict[str, Any] | None:
+    """Return an object; None for anything else."""
     return value if isinstance(value, dict) else None
 
 
-def _steps(value: Any) -> int | None:
+def steps_of(value: Any) -> int | None:
+    """Return how many steps a run took; None if it does not show that."""
     if isinstance(value, list):  # some answers show the steps themselves while a run is RUNNING
         return len(value)
     if not isinstance(value, int | float) or isinstance(value, bool):
@@ -283,7 +297,8 @@ def _steps(value: Any) -> int | None:
     return int(value) if 0 <= value <= MAX_STEPS_READ else None
 
 
-def _run_error(value: Any) -> RunError | None:
+def run_error_of(value: Any) -> RunError | None:
+    """Return why a run failed; None if it shows no error."""
     if not value:
         return None
     if not isinstance(value, dict):
@@ -338,7 +353,8 @@ def _web_address(value: Any) -> str | None:
     return text if _WEB_ADDRESS.fullmatch(text) else None
 
 
-def _schema_errors(value: Any) -> tuple[str, ...] | None:
+def schema_errors_of(value: Any) -> tuple[str, ...] | None:
+    """Return where a result breaks its schema; None if the API does not say that it does."""
     if not isinstance(value, dict) or value.get("valid") is not False:
         return None
     errors = value.get("errors")
@@ -365,9 +381,12 @@ def _message(value: Any) -> str | None:
     return message and shortened(message, MAX_MESSAGE_LENGTH)
 
 
-def _moment(value: Any) -> datetime | None:
+def moment_of(value: Any) -> datetime | None:
+    """Return a time in UTC; None for text that is no time, or has no time zone."""
     try:
         moment = datetime.fromisoformat(value)
+        if moment.tzinfo is UTC:
+            return moment
         return moment.astimezone(UTC) if moment.tzinfo else None
     except (TypeError, ValueError, OverflowError):
         return None
@@ -377,5 +396,7 @@ def storable_text(value: Any) -> str | None:
     """Return text in a form that both databases store; None if it is empty or no text."""
     if not isinstance(value, str):
         return None
+    if value.isascii() and "\0" not in value:
+        return value or None
     # No database stores NUL (PostgreSQL) or an unpaired surrogate.
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode() or None
