@@ -102,7 +102,7 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
     "queued_limit": Field(Duration(maximum=timedelta(days=30)), "maximum time that a run may wait"),
     "running_limit": Field(Duration(maximum=timedelta(days=7)), "maximum time that a run may take"),
     "stuck_after": Field(CostFactor(), "maximum time, in typical run durations, if that is less"),
-    "looks": Field(LooksWord(), "how often runs are polled; without it, `usual`"),
+    "looks": Field(LooksWord(), "how often runs are polled: fewer requests, or earlier results"),
     "marker": Field(Boolean(), "append a reference to goals, so that lost runs can be found"),
     "policy": Field(_POLICY, "rules for failures, by category"),
     "budget": Field(BudgetAmount(), "maximum cost of all runs of the batch"),
