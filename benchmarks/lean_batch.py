@@ -26,7 +26,7 @@ from batchrunner.policy.slots import (
     concurrency_limit,
     learn_slots,
 )
-from batchrunner.runner.run_durations import RunDurations
+from batchrunner.runner.run_durations import HostDurations, RunDurations
 
 EPOCH = datetime(2026, 11, 21, 22, tzinfo=UTC)
 _NEW = OpenAttempt(
@@ -53,7 +53,13 @@ class LeanBatch:
     """One batch on an account whose runs all succeed."""
 
     def __init__(
-        self, durations: Sequence[float], hosts: Sequence[str], slots: int, mode: Mode, looks: Looks
+        self,
+        durations: Sequence[float],
+        hosts: Sequence[str],
+        slots: int,
+        mode: Mode,
+        looks: Looks,
+        known: HostDurations | None = None,
     ) -> None:
         self.now, self.requests, self.creates = 0.0, 0, 0
         self._durations, self._hosts, self._slots = durations, hosts, slots
@@ -66,6 +72,7 @@ class LeanBatch:
         self._started: set[int] = set()
         self._open: dict[int, OpenAttempt] = {}  # as the newest poll showed it
         self._learned = RunDurations()
+        self.host_durations = known or HostDurations()
         self._capacity: Capacity | None = None
         self._limit: int | None = None
 
@@ -110,7 +117,7 @@ class LeanBatch:
             attempt = self._open.pop(number)
             self._learned.learn(attempt, self._clock)
             took = timedelta(seconds=self._durations[number])
-            self._learned.by_host.learn(self._hosts[number], took)
+            self.host_durations.learn(self._hosts[number], took)
         for number, attempt in self._open.items():
             if number in self._started and attempt.started_at is None:
                 running = RunStatus.RUNNING
@@ -135,7 +142,7 @@ class LeanBatch:
         if len(self._left) > LAST_JOBS_PER_SLOT * limit:
             return [number for number, _ in zip(self._left, range(room), strict=False)]
         last = [LastJob(number, self._hosts[number]) for number in self._left]
-        by_length = longest_first(last, self._learned.by_host.seconds, {})
+        by_length = longest_first(last, self.host_durations.seconds, {})
         return [job.id for job in by_length[:room]]
 
     def _interval(self, ended: int) -> timedelta:
