@@ -8,11 +8,15 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from timeit import repeat
 from typing import Any
 
 from batchrunner.judge import expectations_of, judge_result
 from batchrunner.model import Expectations
+from benchmarks.figures import Figure
 
 GOAL = "Read the name, the price, the currency and the offers. Write null if a value is not shown."
 ROW = {"name": "Lamp 12", "price": 12.5, "currency": "EUR", "seller": "Lamps and more", "rating": 4}
@@ -74,6 +78,23 @@ def seconds(result: str, expectations: Expectations, repeats: int) -> float:
         judge_result(result, expectations)
         best = min(best, time.perf_counter() - begun)
     return best
+
+
+def figures(*, small: bool) -> Iterator[Figure]:
+    """Yield the time of typical results, beside reading their JSON alone."""
+    repeats = 300 if small else 3000
+    expectations = replace(expectations_of(None, {}), goal=GOAL)
+    for name, value in typical().items():
+        text = json.dumps(value)
+        floor = min(repeat(partial(json.loads, text), number=1, repeat=repeats))
+        yield Figure(
+            part="judge",
+            name=f"judging {name}",
+            unit="us",
+            ours=seconds(text, expectations, repeats) * 1e6,
+            floor=floor * 1e6,
+            floor_name="json.loads",
+        )
 
 
 def main() -> None:

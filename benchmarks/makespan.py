@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from batchrunner.model import Settings
 from batchrunner.policy.poll_interval import MAX_POLL_INTERVAL, POLLS_PER_RUN
 from batchrunner.sandbox import SandboxConfig
+from benchmarks.figures import Figure
 from tests.simulator.simulated_batch import EPOCH, SimulatedBatch, now, pages, simulate
 
 
@@ -74,6 +76,22 @@ def measure(jobs: int, concurrency: int, seed: int = 1) -> Figures:
 
     figures: Figures = simulate(run)
     return figures
+
+
+def figures(*, small: bool) -> Iterator[Figure]:
+    """Yield how long a simulated batch run takes beside the shortest possible, in virtual time."""
+    sizes = ((20, 5),) if small else ((200, 10), (1000, 50))
+    for jobs, concurrency in sizes:
+        found = measure(jobs, concurrency)
+        yield Figure(
+            part="makespan",
+            name=f"{jobs:,} jobs, {concurrency} in flight",
+            unit="virtual s",
+            ours=found.makespan,
+            floor=found.floor,
+            floor_name="all slots busy, or the longest run",
+            cpu=False,
+        )
 
 
 def main() -> None:

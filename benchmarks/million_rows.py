@@ -19,28 +19,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import yaml
 from sqlalchemy import Connection
 from sqlalchemy import insert as insert_into
 
 import batchrunner as br
 from batchrunner.app.clock import now
 from batchrunner.app.open_database import open_store
+from batchrunner.inputs.yaml.parser_events import LOADER
 from batchrunner.model import JobFile, JobState, Settings
 from batchrunner.store import batches
 from batchrunner.store.schema import jobs
+from benchmarks.figures import Figure
 from benchmarks.finished_jobs import Job, finish_jobs
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _EMPTY = JobFile(name="alone", settings=Settings(), specs=())
 _CHUNK = 5_000
 _URL = "https://shop.example/p/{}"
-_GOAL = "Read the name and the price of {product}"
+GOAL = "Read the name and the price of {product}"
 
 
 def _table(folder: Path) -> Path:
@@ -85,7 +88,7 @@ def insert(folder: Path, rows: int) -> None:
 
 
 def _job_row(batch_id: int, position: int, cells: dict[str, str]) -> dict[str, Any]:
-    goal = _GOAL.format(product=cells["product"])
+    goal = GOAL.format(product=cells["product"])
     digest = hashlib.sha256(goal.encode()).hexdigest()[:32]
     return {
         "batch_id": batch_id,
@@ -111,7 +114,7 @@ def _insert(tx: Connection, made: list[dict[str, Any]]) -> None:
 def load(folder: Path, rows: int) -> None:
     """Load the table into a new batch."""
     with br.open(folder / "work.db") as db:
-        batch = db.load(_table(folder), url_column="link", goal=_GOAL)
+        batch = db.load(_table(folder), url_column="link", goal=GOAL)
         assert batch.loaded is not None
         assert batch.loaded.added == rows
 
@@ -119,7 +122,7 @@ def load(folder: Path, rows: int) -> None:
 def load_again(folder: Path, rows: int) -> None:
     """Load the same table again: nothing changes."""
     with br.open(folder / "work.db") as db:
-        batch = db.load(_table(folder), url_column="link", goal=_GOAL)
+        batch = db.load(_table(folder), url_column="link", goal=GOAL)
         assert batch.loaded is not None
         assert batch.loaded.added == 0
 
@@ -127,7 +130,7 @@ def load_again(folder: Path, rows: int) -> None:
 def plan(folder: Path, rows: int) -> None:
     """Plan the load of the table with a line changed, and of a new row."""
     with br.open(folder / "work.db") as db:
-        found = db.plan(_table(folder), url_column="link", goal=_GOAL)
+        found = db.plan(_table(folder), url_column="link", goal=GOAL)
         assert found.comparison.rows == rows
 
 
@@ -177,12 +180,51 @@ def run(folder: Path, rows: int) -> None:
         assert ended.counts.done == rows, ended
 
 
+def _yaml(folder: Path) -> Path:
+    return folder / "jobs.yaml"
+
+
+def make_yaml(folder: Path, rows: int) -> None:
+    """Write a job file of as many jobs."""
+    with open(_yaml(folder), "w", encoding="utf-8") as file:
+        file.write("name: from-yaml\njobs:\n")
+        for n in range(rows):
+            file.write(f"  - {{url: '{_URL.format(n)}', goal: 'Read the price of lamp {n}'}}\n")
+
+
+def read_yaml(folder: Path, rows: int) -> None:
+    """Read the job file's events alone."""
+    with open(_yaml(folder), "rb") as file:
+        for _ in yaml.parse(file, Loader=LOADER):
+            pass
+
+
+def load_yaml(folder: Path, rows: int) -> None:
+    """Load the job file into a new batch."""
+    with br.open(folder / "yaml.db") as db:
+        batch = db.load(_yaml(folder))
+        assert batch.loaded is not None
+        assert batch.loaded.added == rows
+
+
+def copy_rows(folder: Path, rows: int) -> None:
+    """Write the rows of the CSV export again, by the module csv alone."""
+    with (
+        open(folder / "results.csv", encoding="utf-8-sig", newline="") as file,
+        open(folder / "copy.csv", "w", encoding="utf-8", newline="") as copy,
+    ):
+        csv.writer(copy).writerows(list(csv.reader(file)))
+
+
 STEPS: dict[str, Callable[[Path, int], None]] = {
     "start": start,
     "make": make,
     "read": read,
     "insert": insert,
     "load": load,
+    "make YAML": make_yaml,
+    "read YAML": read_yaml,
+    "load YAML": load_yaml,
     "load again": load_again,
     "plan": plan,
     "finish": finish,
@@ -192,6 +234,7 @@ STEPS: dict[str, Callable[[Path, int], None]] = {
         f"export {suffix}": lambda folder, rows, suffix=suffix: export(folder, rows, suffix)
         for suffix in (".csv", ".jsonl", ".parquet", ".sqlite")
     },
+    "copy rows": copy_rows,
     "run": run,
 }
 
@@ -203,6 +246,46 @@ def step(name: str, folder: Path, rows: int) -> None:
     seconds = time.perf_counter() - began
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps([seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+
+
+def figures(*, small: bool) -> Iterator[Figure]:
+    """Yield the CPU time of loading and exporting rows, beside what only reads and writes them."""
+    rows = 3_000 if small else 100_000
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for prepare in (make, make_yaml, start):
+            prepare(folder, rows)
+        taken = {what: _cpu(what, folder, rows) for what in _COMPARED}
+    inserted = taken["insert"]
+    for what, floor, floor_name in (
+        ("load", taken["read"] + inserted, "csv and the bulk insert"),
+        ("load YAML", taken["read YAML"] + inserted, "libyaml and the bulk insert"),
+        ("load again", taken["read"] + inserted, "csv and the bulk insert"),
+        ("plan", taken["read"] + inserted, "csv and the bulk insert"),
+        ("export .csv", taken["copy rows"], "csv, read and written"),
+        ("export .jsonl", taken["copy rows"], "csv, read and written"),
+    ):
+        yield Figure(
+            part="rows",
+            name=f"{what} of {rows:,}",
+            unit="CPU s",
+            ours=taken[what],
+            floor=floor,
+            floor_name=floor_name,
+        )
+
+
+#: In this order: an export needs finished jobs.
+_COMPARED = (
+    *("read", "insert", "read YAML", "load YAML", "load", "load again", "plan"),
+    *("finish", "export .csv", "export .jsonl", "copy rows"),
+)
+
+
+def _cpu(name: str, folder: Path, rows: int) -> float:
+    begun = time.process_time()
+    STEPS[name](folder, rows)
+    return time.process_time() - begun
 
 
 def measure(name: str, folder: Path, rows: int) -> tuple[float, float, float]:

@@ -79,6 +79,7 @@ class StandInApi(httpx.AsyncBaseTransport):
     requests: int = 0
     cpu: float = 0.0  #: seconds of this thread
     _goals: dict[str, str] = field(default_factory=dict)  # as JSON text, by run id
+    _ids: list[str] = field(default_factory=list)  # the oldest first
 
     @property
     def runs(self) -> int:
@@ -108,6 +109,7 @@ class StandInApi(httpx.AsyncBaseTransport):
     def _create(self, body: dict[str, list[dict[str, str]]]) -> str:
         first = len(self._goals)
         ids = [f"run-{first + index:08}" for index in range(len(body["runs"]))]
+        self._ids += ids
         self._goals |= {
             run_id: json.dumps(run["goal"])[1:-1]
             for run_id, run in zip(ids, body["runs"], strict=True)
@@ -116,16 +118,19 @@ class StandInApi(httpx.AsyncBaseTransport):
 
     def _list(self, params: httpx.QueryParams) -> str:
         start, limit = int(params.get("cursor", "0")), int(params.get("limit", _PAGE))
-        ids = list(self._goals)
-        if params.get("sort_direction") == "desc":
-            ids.reverse()
+        ids = self._ids
+        if searched := params.get("goal"):
+            ids = [run_id for run_id, goal in self._goals.items() if searched in goal]
+        newest_first = params.get("sort_direction") == "desc"
         following = start + limit if start + limit < len(ids) else None
         pagination = {
             "total": len(ids),
             "next_cursor": following and str(following),
             "has_more": following is not None,
         }
-        runs = ",".join(map(self._shown, ids[start : start + limit]))
+        end = start + limit
+        page = ids[-end : len(ids) - start][::-1] if newest_first else ids[start:end]
+        runs = ",".join(map(self._shown, page))
         return f'{{"data": [{runs}], "pagination": {json.dumps(pagination)}}}'
 
     def _shown(self, run_id: str) -> str:

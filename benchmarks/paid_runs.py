@@ -21,6 +21,7 @@ from pathlib import Path
 
 from batchrunner.sandbox import Journal, SandboxConfig
 from batchrunner.sandbox.http.server import Served, serve
+from benchmarks.figures import Figure
 
 try:
     from tinyfish import TinyFish
@@ -139,6 +140,24 @@ def killed_half_way(jobs: int, concurrency: int) -> Resumed:
             in_flight=paid - on_disk,
             seconds=seconds,
             bill=Bill.of(served.journal, jobs, _delivered(folder)),
+        )
+
+
+def figures(*, small: bool) -> Iterator[Figure]:
+    """Yield the runs paid for where the first answer to each create is lost, with the SDK's own."""
+    urls = pages(3 if small else 20)
+    bills = {"batchrunner run": by_batchrunner(urls)}
+    if TinyFish is not None:
+        bills["the official SDK, agent.queue()"] = by_sdk(urls)
+    for who, bill in bills.items():
+        yield Figure(
+            part="paid",
+            name=f"{who}, {bill.jobs} jobs whose answers are lost",
+            unit="runs",
+            ours=bill.charged,
+            floor=bill.jobs,
+            floor_name="one run for each job",
+            cpu=False,
         )
 
 

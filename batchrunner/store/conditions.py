@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, exists, func, not_, or_
+from sqlalchemy import and_, bindparam, case, exists, func, literal_column, not_, or_
 
 from batchrunner.model import JobState, Verdict
 from batchrunner.store.schema import SubmissionState, attempts, jobs, submissions
 
 FINAL_STATES = [state for state in JobState if state.is_final]
+#: Not a parameter: partial indexes hold the rows of one state, and a plan must not depend on it.
+is_available = jobs.c.state == literal_column(f"'{JobState.AVAILABLE}'")
+#: A job that a claim may choose. No search has confirmed yet that the others may be sent again.
+is_waiting = and_(is_available, not_(jobs.c.unconfirmed))
+is_unconfirmed = and_(is_available, jobs.c.unconfirmed)
 #: Joins a job with its newest attempt.
 is_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 

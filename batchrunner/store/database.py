@@ -26,6 +26,7 @@ from batchrunner.store.damage import Damage, damage_of, damaged
 from batchrunner.store.database_file import DatabaseFile, had_journal
 from batchrunner.store.dialect import has_server
 from batchrunner.store.errors import StoreError
+from batchrunner.store.index_build import build_indexes, missing_indexes
 from batchrunner.store.plain_sql import BUSY_SECONDS, PRAGMAS
 from batchrunner.store.revision import APPLICATION_ID, HEAD
 from batchrunner.store.value_check import undecodable_values
@@ -166,8 +167,12 @@ class Database:
 
     def _migrate(self) -> None:
         with self.read() as tx:
-            if _is_marked(tx) and _revision(tx) == HEAD:
+            is_current = _is_marked(tx) and _revision(tx) == HEAD
+            if is_current and not missing_indexes(tx):
                 return
+        if is_current:
+            self._build_indexes()
+            return
         with self.write() as tx:
             if has_server(tx):
                 # Of several processes that start together, the first migrates.
@@ -175,6 +180,12 @@ class Database:
             _refuse_strangers(tx)
             if _revision(tx) != HEAD:
                 _upgrade(tx)
+        self._build_indexes()
+
+    def _build_indexes(self) -> None:
+        """Build what migrations leave out of large databases."""
+        with self._errors():
+            build_indexes(self._engine, APPLICATION_ID)
 
 
 def _file_of(url: URL) -> DatabaseFile | None:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    exists,
     func,
     not_,
     select,
@@ -45,6 +44,8 @@ from batchrunner.store.conditions import (
     is_newest,
     is_shown,
     is_unanswered,
+    is_unconfirmed,
+    is_waiting,
 )
 from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
 from batchrunner.store.schema import (
@@ -114,11 +115,8 @@ _open = (
     .where(attempts.c.batch_id == _batch, _still_open)
     .subquery()
 )
-_available = (jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
-_not_given_up = jobs.c.host.not_in(
-    select(host_breakers.c.host).where(
-        host_breakers.c.batch_id == _batch, host_breakers.c.failed_probes >= MAX_PROBES
-    )
+_given_up = select(host_breakers.c.host).where(
+    host_breakers.c.batch_id == _batch, host_breakers.c.failed_probes >= MAX_PROBES
 )
 _open_orphans = (
     select(func.count())
@@ -128,18 +126,28 @@ _open_orphans = (
 )
 
 
+def _first_host_left(*waiting: Any) -> Any:
+    """Return the first host with a waiting job that was not given up: a step for each given up."""
+    first = select(func.min(jobs.c.host).label("host")).where(*waiting)
+    hosts = first.cte("hosts", recursive=True)
+    following = first.where(jobs.c.host > hosts.c.host).correlate(hosts).scalar_subquery()
+    hosts = hosts.union_all(select(following).where(hosts.c.host.in_(_given_up)))
+    return select(func.max(hosts.c.host)).where(hosts.c.host.not_in(_given_up)).scalar_subquery()
+
+
 def _work_left(*which: Any) -> Select[Any]:
     """Return the statement that reads what is left of the available jobs, or of *which* of them."""
-    due_at = select(func.min(jobs.c.available_at)).where(*_available, *which).scalar_subquery()
-    # Whether some such job is not on a host that was given up.
-    can_be_claimed = exists().where(*_available, *which, _not_given_up)
+    of_batch = (jobs.c.batch_id == _batch, *which)
+    due_at = select(func.min(jobs.c.available_at))
     return (
         select(
             _open.c.mine,
             _open.c.open,
             _open.c.unanswered,
             _open_orphans.label("open_orphans"),
-            due_at.label("due_at"),
+            due_at.where(*of_batch, is_waiting).scalar_subquery().label("waiting_until"),
+            due_at.where(*of_batch, is_unconfirmed).scalar_subquery().label("unconfirmed_until"),
+            _first_host_left(*of_batch, is_waiting).label("host"),
             batches.c.paused_at,
             batches.c.pause_reason,
             batches.c.canary_gate,
@@ -149,7 +157,6 @@ def _work_left(*which: Any) -> Select[Any]:
             batches.c.learned_concurrency,
             batches.c.account_limit,
             batches.c.settings,
-            can_be_claimed.label("can_be_claimed"),
         )
         .join_from(batches, _open, true())
         .where(batches.c.id == _batch)
@@ -170,6 +177,7 @@ def work_left(tx: Connection, owner_id: str, batch_id: int, part: bool = False) 
     settings, accepted = settings_in_force(row), bound_in(row.account_limit)
     limit = concurrency_limit(settings.concurrency, row.learned_concurrency, accepted)
     unanswered = int(row.unanswered)
+    due = [at for at in (row.waiting_until, row.unconfirmed_until) if at is not None]
     # Only a claim knows which unanswered attempts hold their slots.
     holders = SlotHolders(
         open=row.open, unanswered=unanswered, released=unanswered, orphans=row.open_orphans
@@ -179,12 +187,13 @@ def work_left(tx: Connection, owner_id: str, batch_id: int, part: bool = False) 
         in_flight_elsewhere=row.open - int(row.mine),
         free_slots=holders.free_slots(limit),
         unanswered=unanswered,
-        due_at=row.due_at,
+        due_at=min(due, default=None),
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,
         quality_stop=quality_stop_of(row.quality_stop),
         has_budget=settings.budget is not None,
-        given_up=row.due_at is not None and not row.can_be_claimed,
+        # A refusal is confirmed before its jobs' hosts matter.
+        given_up=row.host is None and row.unconfirmed_until is None and bool(due),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -63,6 +64,11 @@ def _one_of(column: str, values: type[StrEnum], *more: str) -> str:
     return f"{column} IN ({listed})"
 
 
+def _rows(file: str, server: str | None = None) -> dict[str, Any]:
+    """Return the rows that a partial index holds; SQLite has no type for truth."""
+    return {"sqlite_where": text(file), "postgresql_where": text(server or file)}
+
+
 _FINAL = ", ".join(f"'{state}'" for state in JobState if state.is_final)
 
 # SQLite cannot rename a constraint without copying its table. So three constraints of large tables
@@ -120,6 +126,19 @@ batches = Table(
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
 )
 
+_IN_ORDER = ("position", "id")
+#: The rows of jobs that claims choose from: all, those of the canary, those of the chosen part.
+_WAITING = _rows(
+    "state = 'available' AND unconfirmed = 0", "state = 'available' AND NOT unconfirmed"
+)
+_WAITING_CANARY, _WAITING_PART = (
+    _rows(
+        f"state = 'available' AND unconfirmed = 0 AND {column} = 1",
+        f"state = 'available' AND NOT unconfirmed AND {column}",
+    )
+    for column in ("canary", "part")
+)
+
 jobs = Table(
     "jobs",
     metadata,
@@ -171,6 +190,8 @@ jobs = Table(
     Column("replaces", Id),
     # How many suspect results of it a policy has bought again already; NULL: none.
     Column("suspects", Integer),
+    # Its newest create was refused, and no search has shown yet that nothing was created.
+    Column("unconfirmed", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("batch_id", "key", "revision"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
@@ -186,36 +207,34 @@ jobs = Table(
         "batch_id",
         "key",
         unique=True,
-        sqlite_where=text("superseded = 0"),
-        postgresql_where=text("NOT superseded"),
+        **_rows("superseded = 0", "NOT superseded"),
     ),
     Index("ix_jobs_batch_id_state", "batch_id", "state"),
+    Index("ix_jobs_queue", "batch_id", *_IN_ORDER, **_WAITING),
+    Index("ix_jobs_ready", "batch_id", "available_at", *_IN_ORDER, **_WAITING),
+    Index("ix_jobs_host_queue", "batch_id", "host", "available_at", *_IN_ORDER, **_WAITING),
+    Index("ix_jobs_canary_queue", "batch_id", "canary", *_IN_ORDER, **_WAITING_CANARY),
+    # They begin with `part`, so that SQLite prefers them to those of all jobs.
+    Index("ix_jobs_part_queue", "batch_id", "part", *_IN_ORDER, **_WAITING_PART),
+    Index("ix_jobs_part_ready", "batch_id", "part", "available_at", *_IN_ORDER, **_WAITING_PART),
     Index(
-        "ix_jobs_due",
+        "ix_jobs_part_host_queue",
+        "batch_id",
+        "part",
+        "host",
+        "available_at",
+        *_IN_ORDER,
+        **_WAITING_PART,
+    ),
+    Index(
+        "ix_jobs_unconfirmed",
         "batch_id",
         "available_at",
-        sqlite_where=text("state = 'available'"),
-        postgresql_where=text("state = 'available'"),
+        **_rows("state = 'available' AND unconfirmed = 1", "state = 'available' AND unconfirmed"),
     ),
-    Index(
-        "ix_jobs_canary",
-        "batch_id",
-        sqlite_where=text("canary = 1"),
-        postgresql_where=text("canary"),
-    ),
-    Index(
-        "ix_jobs_replaces",
-        "replaces",
-        sqlite_where=text("replaces IS NOT NULL"),
-        postgresql_where=text("replaces IS NOT NULL"),
-    ),
-    Index(
-        "ix_jobs_part",
-        "batch_id",
-        "state",
-        sqlite_where=text("part = 1"),
-        postgresql_where=text("part"),
-    ),
+    Index("ix_jobs_canary", "batch_id", **_rows("canary = 1", "canary")),
+    Index("ix_jobs_replaces", "replaces", **_rows("replaces IS NOT NULL")),
+    Index("ix_jobs_part", "batch_id", "state", **_rows("part = 1", "part")),
 )
 
 submissions = Table(
@@ -250,17 +269,15 @@ submissions = Table(
     CheckConstraint(
         "next_late_check_at IS NULL OR state = 'absent'", "only_the_absent_are_watched_for"
     ),
+    Index("ix_submissions_unsettled", "batch_id", **_rows("state IN ('intended', 'unanswered')")),
+    Index("ix_submissions_unconfirmed", "batch_id", **_rows("unconfirmed = 1", "unconfirmed")),
+    Index("ix_submissions_intended_at", "batch_id", "intended_at", "id"),
     Index(
-        "ix_submissions_unsettled",
+        "ix_submissions_watched",
         "batch_id",
-        sqlite_where=text("state IN ('intended', 'unanswered')"),
-        postgresql_where=text("state IN ('intended', 'unanswered')"),
-    ),
-    Index(
-        "ix_submissions_unconfirmed",
-        "batch_id",
-        sqlite_where=text("unconfirmed = 1"),
-        postgresql_where=text("unconfirmed"),
+        "owner_id",
+        "next_late_check_at",
+        **_rows("next_late_check_at IS NOT NULL"),
     ),
 )
 
@@ -311,27 +328,14 @@ attempts = Table(
     CheckConstraint("(closed_at IS NULL) = (counted IS NULL)", "closed_means_counted_or_not"),
     CheckConstraint(_one_of("outcome", FailureCategory, "succeeded"), "outcome_is_known"),
     CheckConstraint("outcome <> 'succeeded' OR run_id IS NOT NULL", "success_has_a_run"),
-    Index(
-        "uq_attempts_one_open_per_job",
-        "job_id",
-        unique=True,
-        sqlite_where=text("closed_at IS NULL"),
-        postgresql_where=text("closed_at IS NULL"),
-    ),
+    Index("uq_attempts_one_open_per_job", "job_id", unique=True, **_rows("closed_at IS NULL")),
     Index(
         "uq_attempts_one_success_per_job",
         "job_id",
         unique=True,
-        sqlite_where=text("outcome = 'succeeded'"),
-        postgresql_where=text("outcome = 'succeeded'"),
+        **_rows("outcome = 'succeeded'"),
     ),
-    Index(
-        "ix_attempts_open",
-        "batch_id",
-        "owner_id",
-        sqlite_where=text("closed_at IS NULL"),
-        postgresql_where=text("closed_at IS NULL"),
-    ),
+    Index("ix_attempts_open", "batch_id", "owner_id", **_rows("closed_at IS NULL")),
 )
 
 Index("ix_attempts_opened_at", attempts.c.opened_at)
@@ -339,27 +343,11 @@ Index(
     "ix_attempts_closed_at",
     attempts.c.batch_id,
     attempts.c.closed_at,
-    sqlite_where=text("closed_at IS NOT NULL"),
-    postgresql_where=text("closed_at IS NOT NULL"),
+    **_rows("closed_at IS NOT NULL"),
 )
-Index(
-    "ix_attempts_to_ground",
-    attempts.c.batch_id,
-    sqlite_where=text("grounding = 'wanted'"),
-    postgresql_where=text("grounding = 'wanted'"),
-)
-Index(
-    "ix_attempts_suspect",
-    attempts.c.batch_id,
-    sqlite_where=text("verdict = 'suspect'"),
-    postgresql_where=text("verdict = 'suspect'"),
-)
-Index(
-    "ix_attempts_lost",
-    attempts.c.batch_id,
-    sqlite_where=text("outcome = 'lost'"),
-    postgresql_where=text("outcome = 'lost'"),
-)
+Index("ix_attempts_to_ground", attempts.c.batch_id, **_rows("grounding = 'wanted'"))
+Index("ix_attempts_suspect", attempts.c.batch_id, **_rows("verdict = 'suspect'"))
+Index("ix_attempts_lost", attempts.c.batch_id, **_rows("outcome = 'lost'"))
 
 #: Runs of ours that no attempt needs.
 orphans = Table(
@@ -372,6 +360,7 @@ orphans = Table(
     Column("ended_at", UtcDateTime),  # NULL: the API has not confirmed that it ended
     Column("run_status", String(10)),
     Column("steps", Integer),
+    Index("ix_orphans_open", "batch_id", **_rows("ended_at IS NULL")),
 )
 
 results = Table(
@@ -445,13 +434,7 @@ artifacts = Table(
     CheckConstraint(
         "(state = 'stored' AND kind <> 'listing') = (path IS NOT NULL)", "stored_means_path"
     ),
-    Index(
-        "ix_artifacts_wanted",
-        "batch_id",
-        "attempt_id",
-        sqlite_where=text("state = 'wanted'"),
-        postgresql_where=text("state = 'wanted'"),
-    ),
+    Index("ix_artifacts_wanted", "batch_id", "attempt_id", **_rows("state = 'wanted'")),
 )
 
 #: The results of attempts on hosts that failed, and which hosts are parked.

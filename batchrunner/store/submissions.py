@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, select, union_all, update
+from sqlalchemy import BindParameter, Connection, bindparam, exists, func, select, union_all, update
 
 from batchrunner.model import AttemptDecision, RunStatus, Submission, SubmittedAttempt
 from batchrunner.store.attempts import apply_decisions
@@ -16,6 +16,7 @@ from batchrunner.store.bulk_update import BulkUpdate
 from batchrunner.store.column_types import UtcDateTime
 from batchrunner.store.job_values import attempt_start_of, job_of
 from batchrunner.store.orphans import add_untaken_orphans, release_runs
+from batchrunner.store.refusals import hold_refused
 from batchrunner.store.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
 from batchrunner.store.serialization import marker_of, options_of
 from batchrunner.store.value_lists import is_one_of
@@ -51,10 +52,10 @@ def record_runs(
     recorded = _RECORD.execute(tx, [*free.items()], owner=owner_id)
     if recorded < len(free):
         add_untaken_orphans(tx, submission, free, now)
-    left = frozenset(tx.execute(_RUNLESS, {"submission": submission.id}).scalars())
-    if not left:
-        close_submission(tx, owner_id, submission, SubmissionState.CREATED, now)
-    return left
+    closing = {"submission": submission.id, "owner": owner_id, "now": now}
+    if tx.execute(_CREATED, closing).rowcount:
+        return frozenset()
+    return frozenset(tx.execute(_RUNLESS, {"submission": submission.id}).scalars())
 
 
 def _free(tx: Connection, runs: Mapping[int, str]) -> dict[int, str]:
@@ -122,6 +123,20 @@ _RUNLESS = select(attempts.c.id).where(
 )
 
 
+#: Closes a submission whose open attempts all have their runs.
+_CREATED = (
+    update(submissions)
+    .where(*_unsettled)
+    .where(~exists().where(attempts.c.submission_id == submissions.c.id, *_runless))
+    .values(
+        state=SubmissionState.CREATED,
+        answered_at=bindparam("now"),
+        search_at=None,
+        message=None,
+        next_late_check_at=None,
+        unconfirmed=False,
+    )
+)
 _CLOSE = (
     update(submissions)
     .where(*_unsettled)
@@ -146,14 +161,14 @@ def close_submission(
     next_late_check_at: datetime | None = None,
     *,
     unconfirmed: bool = False,
-) -> None:
+) -> bool:
     """
-    Set the final state of a submission, unless it has one.
+    Set the final state of a submission, unless it has one; return whether it had none.
 
     *next_late_check_at* is when to check whether runs of an absent submission appeared late.
     *unconfirmed* is a refusal after which its jobs are not sent again without a search.
     """
-    tx.execute(
+    closed = tx.execute(
         _CLOSE,
         {
             "submission": submission.id,
@@ -165,6 +180,7 @@ def close_submission(
             "new_unconfirmed": unconfirmed,
         },
     )
+    return closed.rowcount > 0
 
 
 def settle_submission(
@@ -185,7 +201,7 @@ def settle_submission(
     *next_late_check_at* is when to check whether runs of an absent submission appeared late.
     *unconfirmed* is a refusal after which its jobs are not sent again without a search.
     """
-    close_submission(
+    closed = close_submission(
         tx,
         owner_id,
         submission,
@@ -195,7 +211,10 @@ def settle_submission(
         next_late_check_at,
         unconfirmed=unconfirmed,
     )
-    return apply_decisions(tx, owner_id, decisions, now)
+    applied = apply_decisions(tx, owner_id, decisions, now)
+    if closed and unconfirmed:
+        hold_refused(tx, submission.id)
+    return applied
 
 
 def close_without_runs(

@@ -1,0 +1,56 @@
+"""Builds indexes that a migration left out, because each would lock a large table for long."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Engine, Index, text
+from sqlalchemy.schema import CreateIndex
+
+from batchrunner.store.dialect import has_server
+from batchrunner.store.schema import metadata
+
+#: Names of valid indexes, one a row.
+_PRESENT = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'index'",
+    "postgresql": (
+        "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " WHERE i.indisvalid AND c.relnamespace = current_schema()::regnamespace"
+    ),
+}
+
+
+def missing_indexes(tx: Connection) -> list[Index]:
+    """Return the indexes of the schema that a database lacks, or whose build was cut off."""
+    present = set(tx.execute(text(_PRESENT[tx.dialect.name])).scalars())
+    wanted = (index for table in metadata.sorted_tables for index in table.indexes)
+    return sorted(
+        (index for index in wanted if index.name not in present and not index.unique),
+        key=lambda index: str(index.name),
+    )
+
+
+def build_indexes(engine: Engine, lock_id: int) -> None:
+    """
+    Build the missing indexes while others use the database.
+
+    A server builds them beside its other work. A file is locked for one index at a time, a second
+    for a million rows. *lock_id* keeps two processes from building one index.
+    """
+    with engine.connect() as guard, guard.begin():
+        if has_server(guard):
+            guard.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": lock_id})
+            for index in missing_indexes(guard):
+                _build_beside(engine, index)
+            return
+        missing = missing_indexes(guard)
+    for index in missing:
+        with engine.begin() as tx:
+            tx.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _build_beside(engine: Engine, index: Index) -> None:
+    quoted = engine.dialect.identifier_preparer.quote(str(index.name))
+    create = str(CreateIndex(index).compile(dialect=engine.dialect))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
+        # Of a build that was cut off, an index is left that no statement uses.
+        tx.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {quoted}")
+        tx.exec_driver_sql(create.replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1))
