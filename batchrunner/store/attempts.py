@@ -46,6 +46,7 @@ _RUNS_IN_FLIGHT = (
         attempts.c.cancel_reason,
         attempts.c.cancelled_for_deadline,
         attempts.c.cancelled_after_result,
+        attempts.c.cancelled_at_stop,
         attempts.c.missing_since,
         attempts.c.escalation_steps,
         attempts.c.escalation_ids,
@@ -93,6 +94,7 @@ def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAtt
             cancel_reason=FailureCategory(row.cancel_reason) if row.cancel_reason else None,
             cancelled_for_deadline=row.cancelled_for_deadline,
             cancelled_after_result=row.cancelled_after_result,
+            cancelled_at_stop=row.cancelled_at_stop,
             missing_since=row.missing_since,
             expectations=expectations_in(options.get(row.output_schema_digest), row),
             limits=limits_of(row.limits),
@@ -218,6 +220,22 @@ def request_cancel(
     """
     values = {"new_reason": reason, "for_deadline": for_deadline, "after_result": after_result}
     tx.execute(_REQUEST_CANCEL, {"attempts": attempt_ids, "owner": owner_id, **values})
+
+
+_CANCEL_AT_STOP = (
+    update(attempts)
+    .where(attempts.c.id.in_(bindparam("attempts", expanding=True)), *_held)
+    .values(cancelled_at_stop=True)
+)
+
+
+def request_cancel_at_stop(tx: Connection, owner_id: str, attempt_ids: Sequence[int]) -> None:
+    """
+    Record that the API will be asked to cancel these attempts' runs, as they have not started.
+
+    A run that has started meanwhile goes on like any other, with its own time limits.
+    """
+    tx.execute(_CANCEL_AT_STOP, {"attempts": attempt_ids, "owner": owner_id})
 
 
 def apply_decisions(

@@ -13,6 +13,7 @@ from batchrunner.model import BudgetStatus, Submission
 from batchrunner.model.grounding_rule import GroundingRule
 from batchrunner.model.markers import BATCH_LENGTH, submission_token
 from batchrunner.policy.budget import affordable
+from batchrunner.policy.fair_shares import LeftSlots
 from batchrunner.policy.grounding_sample import is_sampled
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
@@ -21,6 +22,7 @@ from batchrunner.store import (
     budget,
     canary_gate,
     due_jobs,
+    fair_shares,
     host_breaker,
 )
 from batchrunner.store.account_limit import bound_in
@@ -69,6 +71,7 @@ def claim_jobs(
     part: bool = False,
     ground: bool = True,
     new_token: Callable[[], str] = random_token,
+    left: LeftSlots | None = None,
 ) -> list[Submission]:
     """
     Claim due jobs up to the batch's limit, open their attempts and write their submissions.
@@ -77,7 +80,8 @@ def claim_jobs(
     host without capacity have no due jobs. Until the canary has passed, only its jobs are due. The
     most that the runs may cost is reserved, and no more jobs are claimed than the budget covers.
     *key* is the digest of the API key that will submit them. With *part*, only jobs that
-    `choose_part` has chosen are due. Without *ground*, no result is chosen for grounding.
+    `choose_part` has chosen are due. Without *ground*, no result is chosen for grounding. With
+    *left*, the owner takes no more than its share, and what others have left.
 
     Raises:
         LeaseLost: Another process ended this owner.
@@ -93,7 +97,7 @@ def claim_jobs(
     if found is CanaryGate.CLOSED:
         return []
     holders = slot_holders(tx, batch_id, now)
-    room = _room(batch, settings.concurrency, holders)
+    room = _room(tx, owner_id, batch, settings.concurrency, holders, now, left)
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
@@ -126,10 +130,23 @@ def _to_ground(
     return {row.id for row in due if is_sampled(rule, row.key, starts[row.id].options)}
 
 
-def _room(batch: Any, asked: int, holders: SlotHolders) -> int:
-    """Return how many more runs may be in flight than there are."""
+def _room(
+    tx: Connection,
+    owner_id: str,
+    batch: Any,
+    asked: int,
+    holders: SlotHolders,
+    now: datetime,
+    left: LeftSlots | None,
+) -> int:
+    """Return how many more runs may be in flight than there are, by this owner's claims."""
     accepted = bound_in(batch.account_limit)
-    return holders.free_slots(concurrency_limit(asked, batch.learned_concurrency, accepted))
+    bound = concurrency_limit(asked, batch.learned_concurrency, accepted)
+    free = holders.free_slots(bound)
+    if left is None:
+        return free
+    taken = fair_shares.slots_to_take(tx, owner_id, batch.id, bound, free, now, left)
+    return max(taken, 1) if holders.need_control_run else taken
 
 
 def _token_maker(tx: Connection, batch: Any, new_token: Callable[[], str]) -> Callable[[], str]:
