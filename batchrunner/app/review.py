@@ -30,8 +30,8 @@ from batchrunner.model import (
 )
 from batchrunner.model.reviews import REJECTED, Review, ReviewDecision
 from batchrunner.policy.sample import choose_sample
+from batchrunner.store.finished_reads import jobs_among
 from batchrunner.store.judgements import results_of_jobs
-from batchrunner.store.reports import jobs_among
 from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.reviews import (
     ReviewEffect,

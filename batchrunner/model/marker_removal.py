@@ -63,7 +63,7 @@ def without_marker(result: str | None, marker: str | None) -> str | None:
     equal in every other respect stays the same, to the last digit and space. An entry of a list
     that is nothing but a marker is left out.
     """
-    if result is None or marker is None:
+    if result is None or marker is None or not _may_have(result, marker):
         return result
     removal = _removal(marker)
     if removal is None or not removal.may_be_in(result):
@@ -83,6 +83,14 @@ def without_marker(result: str | None, marker: str | None) -> str | None:
         done = match.end()
     plain_text = _DROPPED_ENTRY.sub("", "".join([*pieces, result[done:]]))
     return _with_distinct_keys(plain_text, changed_keys) if changed_keys else plain_text
+
+
+def _may_have(result: str, marker: str) -> bool:
+    """Return whether a result may have a marker, before that one is taken apart: most have none."""
+    _, _, rest = marker.partition("-")
+    token = rest.partition("-")[0].removesuffix("]")
+    escaped = "\\u00" in result or "\\U00" in result
+    return bool(_token_pattern(token).search(result) or (escaped and _RAW_ESCAPE.search(result)))
 
 
 def _cleaned(literal: re.Match[str], removal: _Removal) -> str | None:

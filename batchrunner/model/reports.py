@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from batchrunner.model.budget import Rate
 from batchrunner.model.categories import FailureCategory
@@ -16,10 +16,15 @@ from batchrunner.model.quality import QualityStop
 from batchrunner.model.run_help import RunHelp
 from batchrunner.model.states import JobState
 
+_NOTHING: Mapping[str, Any] = {}
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FinishedJob:
-    """A job in a final state, as exports show it."""
+
+class FinishedJob(NamedTuple):
+    """
+    A job in a final state, as exports show it.
+
+    A tuple is made several times as quickly as an object, and an export has a million.
+    """
 
     position: int  #: its position in the job file, from 1
     key: str
@@ -31,7 +36,7 @@ class FinishedJob:
     code: str | None = None
     message: str | None = None
     #: Options that its last escalation steps changed.
-    option_overrides: Mapping[str, Any] = field(default_factory=dict)
+    option_overrides: Mapping[str, Any] = _NOTHING
     run_id: str | None = None
     steps: int | None = None  #: billed for all its attempts together
     cost: str | None = None  #: the same in dollars, exactly; None if the rate is unknown
@@ -43,7 +48,7 @@ class FinishedJob:
     help: RunHelp | None = None  #: the API's advice about its last run
     run_error: str | None = None  #: JSON: the error that its last run reported beside its result
     #: Carried input cells by the name of their column.
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = _NOTHING
     revision: int = 1  #: of the job: the form that a file gave it, or a run anew on request
     #: Top-level fields that its `output_schema` names.
     schema_fields: frozenset[str] = frozenset()
@@ -156,9 +161,16 @@ class WorkLeft:
 
     def has_claimable_work(self, now: datetime) -> bool:
         """Whether a claim may succeed: a job is due, and there is a free slot."""
+        return self._has_due_job(now) and self.free_slots > 0
+
+    def is_left_out(self, now: datetime) -> bool:
+        """Whether a job is due, and other runners have all the slots."""
+        full = self.free_slots <= 0 and self.in_flight_elsewhere > 0
+        return full and self.in_flight_here == 0 and self._has_due_job(now)
+
+    def _has_due_job(self, now: datetime) -> bool:
         stopped = self.pause is not None or self.canary_failed
-        due = self.due_at is not None and self.due_at <= now
-        return due and not stopped and self.free_slots > 0
+        return self.due_at is not None and self.due_at <= now and not stopped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -55,20 +55,25 @@ class AllColumns:
         self._kinds = [NOTHING] * (self._result + 1)
         self._cost = [*FIELDS].index("cost")
         self._kinds[self._cost] = CellKind.DOUBLE
+        #: Where the cells of a path are.
+        self._index = dict[str, int]()
         self._has_artifacts = False
         self._advice = dict.fromkeys(ADVICE, False)
 
     def see(self, job: FinishedJob, value: Json) -> None:
         """Take note of the columns that a row needs."""
-        self._has_artifacts = self._has_artifacts or bool(job.artifacts)
-        if job.help is not None or job.run_error is not None or job.grounding is not None:
-            self._advice |= {name: True for name, get in ADVICE.items() if get(job)}
+        self._see_more(job)
         if self._typed:
             self._see_kinds(job, value)
         elif len(self._found) < self._most:
             for name, _ in _leaves(value):
                 if name is not None and name != RESULT and len(self._found) < self._most:
                     self._found.setdefault(name, NOTHING)
+
+    def _see_more(self, job: FinishedJob) -> None:
+        self._has_artifacts = self._has_artifacts or bool(job.artifacts)
+        if job.help is not None or job.run_error is not None or job.grounding is not None:
+            self._advice |= {name: True for name, get in ADVICE.items() if get(job)}
 
     def _see_kinds(self, job: FinishedJob, value: Json) -> None:
         self._kinds[self._cost] |= kind_of(self._fields[self._cost](job))
@@ -86,6 +91,33 @@ class AllColumns:
                 self._kinds[self._result] |= CellKind.TEXT
             else:
                 self._found[name] = kind_of(leaf)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are columns between `result` and the paths into it, as far as was seen."""
+        return self._has_artifacts or any(self._advice.values())
+
+    def cells_so_far(self, job: FinishedJob, value: Json) -> list[Cell]:
+        """
+        Take note of the columns that a row needs, and return its cells in those that were seen.
+
+        Columns that appear later follow behind these, unless there are some by `has_more`.
+        """
+        self._see_more(job)
+        cells = self._fixed_cells(job)
+        cells += [None] * (1 + len(self._index))
+        for name, leaf in _leaves(value):
+            if name == RESULT:
+                cells[self._result] = leaf
+            elif name is not None and (index := self._index.get(name)) is not None:
+                cells[index] = leaf
+            elif name is not None and len(self._index) < self._most:
+                self._found[name] = NOTHING
+                self._index[name] = len(cells)
+                cells.append(leaf)
+            else:
+                cells[self._result] = job.result if self._is_as_sent else write(value)
+        return cells
 
     def finish(self) -> None:
         """Give the columns their names, once all rows were seen."""
@@ -105,13 +137,11 @@ class AllColumns:
         own, given = [*self._carried, *results], [*carried, *found]
         self.renamed = tuple(pair for pair in zip(own, given, strict=True) if pair[0] != pair[1])
         first = self._result + 1 + len(more)
-        self._index: Mapping[str, int] = {name: first + at for at, name in enumerate(results)}
+        self._index = {name: first + at for at, name in enumerate(results)}
 
     def cells(self, job: FinishedJob, value: Json) -> list[Cell]:
         """Return the cells of a row."""
-        cells: list[Cell] = [get(job) for get in self._fields]
-        if self._carried:
-            cells += [as_json(job.columns.get(name)) for name in self._carried]
+        cells = self._fixed_cells(job)
         cells += [None] * (len(self.names) - len(cells))
         for column, at in self._more.items():
             cells[at] = ADVICE[column](job) if column in ADVICE else list(job.artifacts) or None
@@ -122,6 +152,12 @@ class AllColumns:
                 cells[index] = leaf
             else:
                 cells[self._result] = job.result if self._is_as_sent else write(value)
+        return cells
+
+    def _fixed_cells(self, job: FinishedJob) -> list[Cell]:
+        cells: list[Cell] = [get(job) for get in self._fields]
+        if self._carried:
+            cells += [as_json(job.columns.get(name)) for name in self._carried]
         return cells
 
 

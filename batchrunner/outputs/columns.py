@@ -19,7 +19,9 @@ def instant(at: datetime | None) -> str | None:
     # The same width for all: pandas guesses a column's format from its first row.
     if at is None:
         return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="milliseconds")[:-6] + "Z"  # in place of +00:00
 
 
 def _changes(changes: Mapping[str, Any]) -> str | None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterator, Sequence
+import shutil
+import tempfile
+from array import array
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import IO
 
 from batchrunner.outputs.cells import Cell, text_of, utf8
+from batchrunner.outputs.columns import FIELDS
 from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.formula_guard import cut_at_separators, guard, guard_inside, is_formula
 from batchrunner.outputs.json_values import Json, Number
-from batchrunner.outputs.sheet import Sheet
+from batchrunner.outputs.sheet import GrowingSheet, Sheet
 from batchrunner.outputs.table import ExportTable, View
 
 #: The column of text whose cells are numbers.
 _COST = "cost"
+#: Its place among all columns.
+_COSTS = {[*FIELDS].index(_COST)}
 #: Characters of a cell that are written at once.
 _CHUNK_LENGTH = 1024**2
 #: Text that is written as it is: a quick check that most cells pass.
@@ -31,7 +37,7 @@ def write_csv(
     decimal: str = ".",
 ) -> Written:
     """
-    Write a header, then the rows of a `Sheet`, in two passes over the jobs.
+    Write a header, then the rows of a `Sheet`.
 
     Numbers are written as the API wrote them, lists and objects as JSON text. Rows end in *end*;
     cells are quoted where they must be, and keep their own line ends. NUL is written as ␀, unpaired
@@ -39,18 +45,66 @@ def write_csv(
     and NUL are written as they are. With another *decimal* sign, numbers and costs have that one;
     numbers inside of lists, objects and texts stay.
     """
+    rows = _Rows(table.view, separator, end, decimal)
+    if not table.view.columns:
+        written = _write_once(table, file, rows, start)
+        if written is not None:
+            return written
+    rows.guarded = 0
     sheet = Sheet(table)
-    cells = _Cells(table.view, separator)
-    header = separator.join([cells.text(name) for name in sheet.names])
-    cells.guarded = 0
-    file.write((start + header + end).encode())
+    file.write((start + rows.header(sheet.names)).encode())
     costs = {number for number, name in enumerate(sheet.names) if name == _COST}
     for row in sheet.rows():
-        values = row.cells if decimal == "." else _with_decimal(row.cells, decimal, costs)
-        for part in cells.row(values):  # type: ignore[arg-type]
+        for part in rows.parts(row.cells, costs):
             file.write(part.encode())
-        file.write(end.encode())
-    return sheet.written(guarded=cells.guarded)
+    return sheet.written(guarded=rows.guarded)
+
+
+def _write_once(table: ExportTable, file: IO[bytes], rows: _Rows, start: str) -> Written | None:
+    """
+    Write the file in one pass over the jobs; write nothing and return None if that cannot be.
+
+    A file beside it takes the rows until all columns are known: new ones only follow the others.
+    """
+    sheet = GrowingSheet(table)
+    with tempfile.TemporaryFile(dir=table.scratch, buffering=_CHUNK_LENGTH) as side:
+        waiting = _WaitingRows(side)
+        for cells in sheet.rows():
+            waiting.add(rows.parts(cells, _COSTS), len(cells))
+        if sheet.has_gaps:
+            return None
+        names, written = sheet.finish(rows.guarded)
+        file.write((start + rows.header(names)).encode())
+        waiting.copy(file, len(names), rows)
+    return written
+
+
+class _WaitingRows:
+    """Rows in a file that may get more columns at their ends."""
+
+    def __init__(self, side: IO[bytes]) -> None:
+        self._side = side
+        self._lengths = array("Q")
+        self._widths: list[tuple[int, int]] = []  #: the first row of each width, and that width
+
+    def add(self, parts: Iterable[str], width: int) -> None:
+        """Add a row with its end."""
+        if not self._widths or self._widths[-1][1] != width:
+            self._widths.append((len(self._lengths), width))
+        length = 0
+        for part in parts:
+            length += self._side.write(part.encode())
+        self._lengths.append(length)
+
+    def copy(self, file: IO[bytes], width: int, rows: _Rows) -> None:
+        """Write the rows, each with so many columns."""
+        self._side.seek(0)
+        ends = [first for first, _ in self._widths[1:]]
+        for (first, narrow), end in zip(self._widths, ends, strict=False):
+            more = rows.empty(width - narrow)
+            for length in self._lengths[first:end]:
+                file.write(self._side.read(length)[: -len(rows.end)] + more)
+        shutil.copyfileobj(self._side, file, _CHUNK_LENGTH)
 
 
 FORMAT = Format(
@@ -58,24 +112,43 @@ FORMAT = Format(
 )
 
 
-def _with_decimal(cells: Sequence[Cell], sign: str, costs: Container[int]) -> list[Cell]:
-    return [
-        cell.replace(".", sign)
-        if isinstance(cell, Number) or (number in costs and isinstance(cell, str))
-        else cell
-        for number, cell in enumerate(cells)
-    ]
+class _Rows:
+    """Writes rows, and counts the guarded cells."""
 
-
-class _Cells:
-    """Writes cells, and counts the guarded ones."""
-
-    def __init__(self, view: View, separator: str) -> None:
+    def __init__(self, view: View, separator: str, end: str, decimal: str) -> None:
         self._guards = view.guard
         self._separator = separator
+        self._decimal = decimal
         self._quoted: Callable[[str], str] = _quoted_for(separator, view.nothing)
         self._nothing = view.nothing
+        self.end = end.encode()
+        self._end = end
         self.guarded = 0
+
+    def header(self, names: Sequence[str]) -> str:
+        """Return the first row; names are not counted."""
+        guarded = self.guarded
+        header = self._separator.join([self.text(name) for name in names]) + self._end
+        self.guarded = guarded
+        return header
+
+    def empty(self, cells: int) -> bytes:
+        """Return the end of a row behind so many empty cells."""
+        return ((self._separator + self._nothing) * cells + self._end).encode()
+
+    def parts(self, cells: Sequence[Cell], costs: Container[int]) -> Iterator[str]:
+        """Give the parts of a row; *costs* are the columns of text whose cells are numbers."""
+        values = cells if self._decimal == "." else self._with_decimal(cells, costs)
+        yield from self.row(values)  # type: ignore[arg-type]  # none is a time
+        yield self._end
+
+    def _with_decimal(self, cells: Sequence[Cell], costs: Container[int]) -> list[Cell]:
+        return [
+            cell.replace(".", self._decimal)
+            if isinstance(cell, Number) or (number in costs and isinstance(cell, str))
+            else cell
+            for number, cell in enumerate(cells)
+        ]
 
     def row(self, values: Sequence[Json]) -> Iterator[str]:
         """Give the parts of a row; one part, unless a cell is long."""

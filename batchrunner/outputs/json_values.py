@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from json import JSONDecoder
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import isfinite
@@ -43,6 +44,9 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _PAIR = re.compile(r"\\u(?<!\\\\u)[dD][89abAB]..\\u[dD][c-fC-F]..")
 #: A number that may be too large for a float: three digits in the exponent, or 200 digits.
 _HUGE = re.compile(r"[0-9](?:[eE]\+?[0-9]{3}|[0-9.]{200})")
+
+#: Digits of an integer that may be too large for a float.
+_LONG_INTEGER = 300
 
 _BRACKETS = frozenset("[]{}")
 
@@ -102,6 +106,51 @@ def strict(text: str) -> Iterator[str]:
     Raises:
         ValueError: It is not JSON, or nested deeper than MAX_DEPTH; before the first part.
     """
+    return iter((line,)) if (line := strict_line(text)) is not None else _strict(text)
+
+
+def strict_line(text: str) -> str | None:
+    """
+    Return the one line that `strict` gives for most results; None where only `strict` can tell.
+
+    A parser that knows strict JSON alone has read it. It also takes an integer of any length.
+    """
+    if not text.isascii() or text.count("[") + text.count("{") > MAX_DEPTH:
+        return None
+    if not _is_accepted(text) or _may_have_long_integer(text):
+        return None
+    return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
+
+
+def _may_have_long_integer(text: str) -> bool:
+    """Return whether there may be an integer that is too large for a float; a quick check."""
+    # Such an integer covers one of these places, and has half of its digits on one side of it.
+    half = _LONG_INTEGER // 2
+    return any(
+        text[at].isdigit()
+        and (text[at - half + 1 : at].isdigit() or text[at : at + half].isdigit())
+        for at in range(_LONG_INTEGER - 1, len(text), _LONG_INTEGER)
+    )
+
+
+def _is_accepted(text: str) -> bool:
+    decode, refused = _strict_parser()
+    try:
+        decode(str(text))  # it takes no subclass, such as a Number
+    except refused:
+        return False
+    return True
+
+
+@cache
+def _strict_parser() -> tuple[Callable[[str], Any], type[Exception]]:
+    # Imported when something is exported: a help text needs the formats, and not this.
+    import msgspec  # noqa: PLC0415
+
+    return msgspec.json.Decoder().decode, msgspec.DecodeError
+
+
+def _strict(text: str) -> Iterator[str]:
     _check_nesting(text)
     _GRAMMAR.decode(text)
     line = text.replace("\n", " ").replace("\r", " ")

@@ -11,11 +11,11 @@ from batchrunner.outputs.cells import as_json
 from batchrunner.outputs.column_names import column_names
 from batchrunner.outputs.columns import ADVICE, ARTIFACTS, FIELDS, RESULT, set_aside_note
 from batchrunner.outputs.export_format import Format, Written
-from batchrunner.outputs.json_values import Json, Number, strict, strict_string, write
+from batchrunner.outputs.json_values import Json, Number, strict, strict_line, strict_string, write
 from batchrunner.outputs.sheet import Sheet
 from batchrunner.outputs.shown_result import ShownRows
 from batchrunner.outputs.table import ExportTable
-from batchrunner.text.json_size import is_parsable
+from batchrunner.text.json_size import ALWAYS_PARSED_LENGTH, is_parsable
 
 #: The key for the text of a result that is not JSON.
 UNREADABLE_KEY = "result_unreadable"
@@ -44,6 +44,10 @@ def write_jsonl(table: ExportTable, file: IO[bytes]) -> Written:
     is_as_sent = not table.view.unwrap and table.view.explode is None
     carried = [(own, f",{_string(name)}:") for own, name in zip(table.columns, names, strict=True)]
     for job, value in rows if not is_as_sent else rows.unread():
+        line = _quick_line(job, carried) if is_as_sent else None
+        if line is not None:
+            file.write(line.encode("ascii"))
+            continue
         for part in _line(job, carried, _result(job) if is_as_sent else _shown(job, value)):
             file.write(part.encode("ascii"))
     renamed = [pair for pair in zip(table.columns, names, strict=True) if pair[0] != pair[1]]
@@ -69,13 +73,42 @@ def _write_selected(table: ExportTable, file: IO[bytes]) -> Written:
     return sheet.written()
 
 
+def _quick_line(job: FinishedJob, carried: list[tuple[str, str]]) -> str | None:
+    """Return the whole line of most jobs; None where the result needs a closer look."""
+    if job.result is None or len(job.result) > ALWAYS_PARSED_LENGTH:
+        return None
+    result = strict_line(job.result)
+    return None if result is None else f"{_head(job, carried)}{result}{_tail(job)}"
+
+
 def _line(job: FinishedJob, carried: list[tuple[str, str]], result: Iterator[str]) -> Iterator[str]:
-    fields = ",".join([f'"{name}":{_value(get(job))}' for name, get in FIELDS.items()])
-    columns = [f"{key}{_json(as_json(job.columns.get(name)))}" for name, key in carried]
-    yield f'{{{fields}{"".join(columns)},"{RESULT}":'
+    yield _head(job, carried)
     yield from result
+    yield _tail(job)
+
+
+def _head(job: FinishedJob, carried: list[tuple[str, str]]) -> str:
+    """Return an object up to its result."""
+    head = _FIELDS % tuple([_value(get(job)) for get in _GETTERS])
+    if carried:
+        columns = job.columns
+        head += "".join([key + _carried(columns.get(name)) for name, key in carried])
+    return head + _RESULT
+
+
+def _tail(job: FinishedJob) -> str:
+    """Return what follows the result."""
     revision = f',"{REVISION_KEY}":{job.revision}' if job.revision > 1 else ""
-    yield f"{_artifacts(job)}{_advice(job)}{revision}}}\n"
+    return f"{_artifacts(job)}{_advice(job)}{revision}}}\n"
+
+
+_GETTERS = [*FIELDS.values()]
+_FIELDS = "{" + ",".join(f'"{name}":%s' for name in FIELDS)
+_RESULT = f',"{RESULT}":'
+
+
+def _carried(value: Any) -> str:
+    return _string(value) if value.__class__ is str else _json(as_json(value))
 
 
 def _advice(job: FinishedJob) -> str:
@@ -93,7 +126,7 @@ def _artifacts(job: FinishedJob) -> str:
 def _value(value: str | int | None) -> str:
     if value is None:
         return "null"
-    return _string(value) if isinstance(value, str) else str(value)
+    return str(value) if isinstance(value, int) else _string(value)
 
 
 def _json(value: Any) -> str:

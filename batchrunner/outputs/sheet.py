@@ -74,6 +74,43 @@ class Sheet:
         )
 
 
+class GrowingSheet:
+    """
+    The rows of a table of all columns in one pass: later rows may have more columns.
+
+    The names are known at the end. Rows are of no use if `has_gaps` then: columns belong between
+    others that were given already, and a `Sheet` has to give the rows anew.
+    """
+
+    def __init__(self, table: ExportTable) -> None:
+        self._rows = ShownRows(table)
+        self._columns = AllColumns(table, typed=False, max_columns=None)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a column was found that belongs between others."""
+        return self._columns.has_more
+
+    def rows(self) -> Iterator[Sequence[Cell]]:
+        """Give the cells of rows until there are gaps."""
+        for job, value in self._rows:
+            cells = self._columns.cells_so_far(job, value)
+            if self.has_gaps:
+                return
+            yield cells
+
+    def finish(self, guarded: int) -> tuple[Sequence[str], Written]:
+        """Return the names of the columns, and what was written, once all rows were given."""
+        self._columns.finish()
+        return self._columns.names, Written(
+            jobs=self._rows.jobs,
+            rows=self._rows.rows,
+            renamed=self._columns.renamed,
+            exploded=self._rows.exploded_jobs,
+            guarded=guarded,
+        )
+
+
 class _Sizes:
     """Finds how long rows are, on average, in the part of a table where they are longest."""
 

@@ -13,7 +13,7 @@ from batchrunner.model import FinishedJob, JobState
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.row_choice import RowChoice
 from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest, is_shown
-from batchrunner.store.reports import jobs_among
+from batchrunner.store.finished_reads import jobs_among
 from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.schema import attempts, jobs
 from batchrunner.store.store import PAGE_SIZE, Store

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select, update
 from batchrunner.model.grounding_rule import GROUNDING_WANTED, GroundingTask
 from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import is_current, is_newest
-from batchrunner.store.reports import schema_fields
+from batchrunner.store.finished_reads import schema_fields
 from batchrunner.store.schema import attempts, jobs, owners, results
 from batchrunner.store.serialization import json_text
 from batchrunner.store.store import Store

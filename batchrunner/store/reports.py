@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     Connection,
-    Row,
     Select,
     and_,
     bindparam,
@@ -26,17 +23,13 @@ from batchrunner.model import (
     FailureCategory,
     FinishedJob,
     JobState,
-    Rate,
     RunStatus,
-    Verdict,
     WorkLeft,
 )
 from batchrunner.model.hosts import MAX_PROBES
-from batchrunner.model.marker_removal import without_marker
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
-from batchrunner.store import artifacts
 from batchrunner.store.account_limit import bound_in
-from batchrunner.store.batch_rows import pause_of, rate_of, settings_in_force
+from batchrunner.store.batch_rows import pause_of, settings_in_force
 from batchrunner.store.conditions import (
     FINAL_STATES,
     count_where,
@@ -47,7 +40,8 @@ from batchrunner.store.conditions import (
     is_unconfirmed,
     is_waiting,
 )
-from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
+from batchrunner.store.finished_reads import jobs_among
+from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.schema import (
     CanaryGate,
     attempts,
@@ -55,12 +49,8 @@ from batchrunner.store.schema import (
     host_breakers,
     jobs,
     orphans,
-    results,
 )
 from batchrunner.store.serialization import (
-    findings_of,
-    grounding_in_words,
-    help_of,
     quality_stop_of,
 )
 from batchrunner.store.store import PAGE_SIZE, Store
@@ -272,104 +262,6 @@ def finished_jobs_among(tx: Connection, batch_id: int, job_ids: Sequence[int]) -
     """
     found = jobs_among(tx, batch_id, job_ids, FINAL_STATES)
     return sorted(found, key=lambda job: job.position)
-
-
-def jobs_among(
-    tx: Connection, batch_id: int, job_ids: Sequence[int], states: Sequence[JobState]
-) -> list[FinishedJob]:
-    """Return those of these jobs that are in one of these states, in the same way and order."""
-    rate = rate_of(tx.execute(select(batches).where(batches.c.id == batch_id)).one())
-    paths = artifacts.artifact_paths(tx, job_ids)
-    rows = {row.id: row for row in tx.execute(_finished(job_ids, states))}
-    return [_finished_job(rows[id], rate, paths.get(id, ())) for id in job_ids if id in rows]
-
-
-def _finished(job_ids: Sequence[int], states: Sequence[JobState]) -> Select[Any]:
-    steps = (
-        select(attempts.c.job_id, func.sum(attempts.c.steps).label("steps"))
-        .where(attempts.c.job_id.in_(job_ids))
-        .group_by(attempts.c.job_id)
-        .subquery()
-    )
-    return (
-        select(
-            jobs,
-            attempts.c.outcome,
-            attempts.c.code,
-            attempts.c.message,
-            attempts.c.option_overrides,
-            attempts.c.verdict,
-            attempts.c.findings,
-            attempts.c.run_id,
-            attempts.c.marker,
-            attempts.c.help,
-            attempts.c.run_error,
-            attempts.c.grounding,
-            attempts.c.run_started_at,
-            attempts.c.run_finished_at,
-            steps.c.steps,
-            short_body,
-            long_body_of,
-        )
-        .outerjoin(attempts, is_newest)
-        .outerjoin(results, results.c.attempt_id == attempts.c.id)
-        .outerjoin(steps, steps.c.job_id == jobs.c.id)
-        .where(jobs.c.id.in_(job_ids), jobs.c.state.in_(states))
-    )
-
-
-def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> FinishedJob:
-    is_final = row.state in FINAL_STATES
-    failed = is_final and row.outcome is not None and row.outcome != "succeeded"
-    cancelled = row.state == JobState.CANCELLED  # perhaps while it waited after another failure
-    return FinishedJob(
-        position=row.position,
-        key=row.key,
-        revision=row.revision,
-        columns=json.loads(row.columns or "{}"),
-        url=row.url,
-        goal=row.goal,
-        state=JobState(row.state),
-        attempts=row.attempt,
-        category=FailureCategory.RUN_CANCELLED
-        if cancelled
-        else (FailureCategory(row.outcome) if failed else None),
-        code=row.code,
-        message=row.message,
-        option_overrides=json.loads(row.option_overrides or "{}"),
-        run_id=row.run_id,
-        steps=row.steps,
-        cost=f"{row.steps * rate.amount:f}" if rate and row.steps is not None else None,
-        started_at=row.run_started_at,
-        finished_at=row.run_finished_at,
-        result=without_marker(row.body, row.marker),
-        long_result_of=row.long_body_of,
-        artifacts=paths,
-        help=help_of(row.help),
-        run_error=row.run_error,
-        grounding=grounding_in_words(row.grounding),
-        schema_fields=schema_fields(row.options),
-        **_verdict(row),
-    )
-
-
-def _verdict(row: Row[Any]) -> dict[str, Any]:
-    """Return the verdict on the result of a job that succeeded or failed, and what decided it."""
-    if row.verdict is None or row.state not in (JobState.SUCCEEDED, JobState.FAILED):
-        return {}
-    findings = findings_of(row.findings)
-    return {"verdict": Verdict(row.verdict), "finding": findings[0] if findings else None}
-
-
-def schema_fields(options: str) -> frozenset[str]:
-    """Return the fields that the `output_schema` of a job's options names at the top."""
-    return _parsed_schema_fields(options) if '"output_schema"' in options else frozenset()
-
-
-@lru_cache(maxsize=32)  # most jobs of a batch have the same options
-def _parsed_schema_fields(options: str) -> frozenset[str]:
-    schema = json.loads(options).get("output_schema") or {}
-    return frozenset(schema.get("properties") or ())
 
 
 def newest_run(tx: Connection, batch_id: int, key: str) -> str | None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from sqlalchemy import Connection, bindparam, case, func, not_, select
 
 from batchrunner.model import Finding, FinishedJob, Verdict
 from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import is_newest
+from batchrunner.store.finished_reads import MAX_SHARED_LENGTH
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import findings_of
 from batchrunner.store.store import Store
-
-#: Longest result that is read together with others, in characters.
-MAX_SHARED_LENGTH = 64 * 1024
 
 #: The body of a result; null if it is long.
 short_body = case((func.length(results.c.body) <= MAX_SHARED_LENGTH, results.c.body)).label("body")
@@ -62,7 +59,7 @@ def with_result(store: Store, job: FinishedJob) -> FinishedJob:
     if job.long_result_of is None:
         return job
     body = store.read(result_body, job.long_result_of)
-    return replace(job, result=body, long_result_of=None)
+    return job._replace(result=body, long_result_of=None)
 
 
 def verdict_of_job(tx: Connection, batch_id: int, key: str) -> tuple[Verdict, Finding] | None:

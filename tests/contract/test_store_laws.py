@@ -28,6 +28,7 @@ from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
+from batchrunner.store.count_reads import read_counts
 from batchrunner.store.database import Database
 from batchrunner.store.errors import LeaseLost
 from batchrunner.store.failure_reads import failed_attempts
@@ -346,6 +347,7 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def the_tally_is_what_a_recount_brings(self) -> None:
         totals = self.store.read(batch_counts, self.batch.id)
+        assert self.store.read(read_counts, self.batch.id) == totals
         assert totals.total == len(self.jobs) == totals.open + totals.done
         assert +Counter(totals.jobs) == Counter(job.state for job in self.jobs)
         available = [job for job in self.jobs if job.state is JobState.AVAILABLE]
