@@ -38,7 +38,12 @@ def _words() -> dict[FieldKind, Words[FieldKind]]:
 
 
 @lru_cache(maxsize=2048)
+def kinds_of(name: str) -> frozenset[FieldKind]:
+    """Return the kinds that a field with this name is of."""
+    words = plain(_HUMP.sub(" ", name[:MAX_NAME_LENGTH]))
+    return frozenset(kind for kind, names in _words().items() if names.whole(words) is not None)
+
+
 def is_named(name: str, kind: FieldKind) -> bool:
     """Whether a field with this name is of a kind."""
-    words = plain(_HUMP.sub(" ", name[:MAX_NAME_LENGTH]))
-    return _words()[kind].whole(words) is not None
+    return kind in kinds_of(name)

@@ -82,10 +82,11 @@ _ORDER = tuple(GENERAL_RULES)
 def finding_in(text: str) -> TextFinding | None:
     """Say what a text is if it is not an answer; None if it may be one."""
     text = text.strip()
-    if _HTML.match(text):
-        return TextFinding(HTML)
-    if _MAY_BE_JSON.match(text) and not begins_with_json(text):
-        return TextFinding(BROKEN_JSON)
+    if text.startswith(("<", "`", "{", "[")):
+        if _HTML.match(text):
+            return TextFinding(HTML)
+        if _MAY_BE_JSON.match(text) and not begins_with_json(text):
+            return TextFinding(BROKEN_JSON)
     return _finding_in(text[: MAX_JUDGED_LENGTH + 1])
 
 
@@ -130,11 +131,12 @@ def _is_said_by_the_page(text: str, words: str) -> bool:
 
 def _paired(words: str) -> str | None:
     """Return the rule of a pair of lists with words of both in a text."""
-    for rule, one, other in _pairs():
+    for index in sorted({match.kind for match in _first_of_pairs().find(words)}):
+        rule, other = _pairs()[index]
         # An agent's report of its steps is an answer if there is a number in it.
         if rule == EMPTY and any(sign.isdigit() for sign in words):
             continue
-        if words in one and words in other:
+        if words in other:
             return rule
     return None
 
@@ -246,9 +248,17 @@ def _parts() -> Words[WordGroup]:
 
 
 @cache
-def _pairs() -> list[tuple[str, Words[str], Words[str]]]:
+def _first_of_pairs() -> Words[int]:
+    """Return the first words of all pairs, each with its pair's index."""
+    pairs = enumerate(listed("words.toml")["pairs"])
+    return Words((index, word) for index, each in pairs for word in each["first"])
+
+
+@cache
+def _pairs() -> list[tuple[str, Words[str]]]:
+    """Return the rule of each pair, and its second words."""
     return [
-        (each["rule"], *(Words(("", word) for word in each[part]) for part in ("first", "second")))
+        (each["rule"], Words(("", word) for word in each["second"]))
         for each in listed("words.toml")["pairs"]
     ]
 

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from functools import cache
 from typing import Any, NamedTuple
 
-from batchrunner.judge.field_names import FieldKind, is_named
+from batchrunner.judge.field_names import FieldKind, kinds_of
 from batchrunner.judge.result_values import Leaf
 from batchrunner.judge.rules import BOT_WALL, EMPTY, PLACEHOLDER, REFUSAL, REPORTED, SCHEMA_ECHO
 from batchrunner.judge.text_rules import TextFinding, finding_in, is_zero, mentions_wall
@@ -61,58 +61,58 @@ def is_nothing(value: Any) -> bool:
 
 def value_of(leaf: Leaf, left: int) -> Value:
     """Say what a single value is; its text is looked through if some is *left* to be."""
-    value = leaf.value
-    if isinstance(value, str) and value.strip():
-        return _sort_text(leaf, value.strip(), left)
+    value, kinds = leaf.value, kinds_of(leaf.key)
+    if isinstance(value, str) and (text := value.strip()):
+        return _sort_text(leaf, kinds, text, left)
     if is_nothing(value) or isinstance(value, str):
-        aside = is_named(leaf.key, FieldKind.ERRORS)
+        aside = FieldKind.ERRORS in kinds
         return Value(leaf, Kind.ASIDE if aside else Kind.NOTHING)
     if isinstance(value, bool):
-        return _sort_flag(leaf, value)
-    if is_named(leaf.key, FieldKind.ERRORS):
+        return _sort_flag(leaf, kinds, value)
+    if FieldKind.ERRORS in kinds:
         return Value(leaf, Kind.ASIDE) if value == 0 else value_found(leaf, REPORTED)
-    if is_named(leaf.key, FieldKind.COUNT):
+    if FieldKind.COUNT in kinds:
         return Value(leaf, Kind.ANSWER if value == 0 else Kind.COUNT)
-    if is_named(leaf.key, FieldKind.PAGING):
+    if FieldKind.PAGING in kinds:
         return Value(leaf, Kind.COUNT)
-    is_code = leaf.key.lower() == "code" or is_named(leaf.key, FieldKind.OUTCOME)
+    is_code = leaf.key.lower() == "code" or FieldKind.OUTCOME in kinds
     is_http_failure = value in range(400, 600) and is_code
-    if is_http_failure or is_named(leaf.key, FieldKind.METADATA):
+    if is_http_failure or FieldKind.METADATA in kinds:
         return Value(leaf, Kind.ASIDE)
     return Value(leaf, Kind.ZERO if value == 0 else Kind.ANSWER)
 
 
-def _sort_flag(leaf: Leaf, value: bool) -> Value:
-    if is_named(leaf.key, FieldKind.ERRORS):
+def _sort_flag(leaf: Leaf, kinds: frozenset[FieldKind], value: bool) -> Value:
+    if FieldKind.ERRORS in kinds:
         return value_found(leaf, REPORTED) if value else Value(leaf, Kind.ASIDE)
-    if is_named(leaf.key, FieldKind.OUTCOME):
+    if FieldKind.OUTCOME in kinds:
         is_failure = leaf.key.lower() in ("error", "failed", "is_error", "has_error", "has_errors")
         return Value(leaf, Kind.ASIDE) if value != is_failure else value_found(leaf, REPORTED)
     if value and (rule := mentions_wall(leaf.key)):
         return value_found(leaf, rule)
-    return Value(leaf, Kind.COUNT if is_named(leaf.key, FieldKind.PAGING) else Kind.ANSWER)
+    return Value(leaf, Kind.COUNT if FieldKind.PAGING in kinds else Kind.ANSWER)
 
 
-def _sort_text(leaf: Leaf, text: str, left: int) -> Value:
-    if is_named(leaf.key, FieldKind.METADATA):
+def _sort_text(leaf: Leaf, kinds: frozenset[FieldKind], text: str, left: int) -> Value:
+    if FieldKind.METADATA in kinds:
         found = finding_in(text) if len(text) < MAX_METADATA else None
         is_filler = found is not None and found.rule == PLACEHOLDER
         return Value(leaf, Kind.FOUND, found) if is_filler else Value(leaf, Kind.ASIDE)
-    if is_named(leaf.key, FieldKind.OUTCOME) and (value := _sort_outcome(leaf, text)):
+    if FieldKind.OUTCOME in kinds and (value := _sort_outcome(leaf, text)):
         return value
-    if is_named(leaf.key, FieldKind.ERRORS):
+    if FieldKind.ERRORS in kinds:
         return Value(leaf, Kind.ASIDE) if says_nothing(text) else value_found(leaf, REPORTED)
     if is_zero(text):
         return Value(leaf, Kind.ZERO)
     if _repeats_name(text, leaf.key):
         return value_found(leaf, SCHEMA_ECHO)
-    is_number = text.isdigit() and not is_named(leaf.key, FieldKind.TITLE)
+    is_number = text.isdigit() and FieldKind.TITLE not in kinds
     found = finding_in(text) if left > 0 and not is_number else None
-    is_offer = is_named(leaf.key, FieldKind.OFFER)
+    is_offer = FieldKind.OFFER in kinds
     if found is None or (is_offer and found.rule in (PLACEHOLDER, BOT_WALL, REFUSAL)):
-        if is_named(leaf.key, FieldKind.REMARK):
+        if FieldKind.REMARK in kinds:
             return Value(leaf, Kind.REMARK)
-        return Value(leaf, Kind.COUNT if is_named(leaf.key, FieldKind.PAGING) else Kind.ANSWER)
+        return Value(leaf, Kind.COUNT if FieldKind.PAGING in kinds else Kind.ANSWER)
     return Value(leaf, Kind.FOUND, found)
 
 

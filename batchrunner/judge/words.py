@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Hashable, Iterable, Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 
 #: Characters of a text in which words are looked for.
@@ -20,6 +21,9 @@ _BREAKS = re.compile(r"(?:[^\w\u0900-\u0963\u0966-\u097f]|_)+")
 _PHRASE_BREAKS = re.compile(r"[^\w\u0900-\u0963\u0966-\u097f()|*^]+")
 #: Marks that Arabic texts have or not, and the dot that lower case adds to a Turkish letter.
 _LEFT_OUT = dict.fromkeys([*range(0x64B, 0x653), 0x640, 0x307])
+#: A byte of ASCII text → its letter in lower case, or a space.
+_ASCII_WORDS = bytes(ord(chr(byte).lower()) if chr(byte).isalnum() else 32 for byte in range(128))
+_ASCII_WORDS += bytes(128)
 #: Scripts without spaces, or whose words have endings: their words match anywhere in a text.
 _UNSPACED = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
@@ -36,7 +40,10 @@ class Match(NamedTuple, Generic[K]):
 @lru_cache(maxsize=512)
 def plain(text: str) -> str:
     """Return the words of the start of a text, with a space before, between and after them."""
-    return f" {_BREAKS.sub(' ', _folded(text[:MAX_TEXT_LENGTH])).strip()} "
+    text = text[:MAX_TEXT_LENGTH]
+    if text.isascii():  # the same as below, ten times as fast
+        return f" {' '.join(text.encode().translate(_ASCII_WORDS).decode().split())} "
+    return f" {_BREAKS.sub(' ', _folded(text)).strip()} "
 
 
 def _folded(text: str) -> str:
@@ -64,16 +71,18 @@ class Words(Generic[K]):
             for start in set(_starts(written.removeprefix("^ "))):
                 self._by_start.setdefault(start, {}).setdefault(kind, []).append(written)
         self._patterns = cache(self._compiled)
+        # Most words begin no phrase: what a text's words begin with is looked up once.
+        self._patterns_of = lru_cache(maxsize=4096)(self._patterns_after)
 
     def find(self, text: str) -> Iterator[Match[K]]:
         """Give the phrases in a plain text: those of scripts without spaces come last."""
-        at = 0
+        at, patterns_of, is_ascii = 0, self._patterns_of, text.isascii()
         for word in text.split():
-            for kind, _, pattern in self._patterns_of(word):
+            for kind, _, pattern in patterns_of(word[:_INDEXED], is_ascii):
                 if pattern.match(text, at):
                     yield Match(kind, at)
             at += len(word) + 1
-        if self._anywhere and _UNSPACED.search(text):
+        if self._anywhere and not is_ascii and _UNSPACED.search(text):
             squeezed = _squeezed(text)
             for kind, phrase in self._anywhere:
                 if (start := squeezed.find(phrase)) >= 0:
@@ -81,11 +90,11 @@ class Words(Generic[K]):
 
     def whole(self, text: str) -> K | None:
         """Return the kind of the phrase that a plain text is."""
-        word = text[1 : 1 + _INDEXED].partition(" ")[0]
-        for kind, pattern, _ in self._patterns_of(word):
+        word, is_ascii = text[1 : 1 + _INDEXED].partition(" ")[0], text.isascii()
+        for kind, pattern, _ in self._patterns_of(word, is_ascii):
             if pattern.fullmatch(text, 0, len(text) - 1):
                 return kind
-        if self._anywhere and _UNSPACED.search(text):
+        if self._anywhere and not is_ascii and _UNSPACED.search(text):
             squeezed = _squeezed(text)
             return next((kind for kind, phrase in self._anywhere if phrase == squeezed), None)
         return None
@@ -93,18 +102,33 @@ class Words(Generic[K]):
     def __contains__(self, text: str) -> bool:
         return next(self.find(text), None) is not None
 
-    def _patterns_of(self, word: str) -> Iterator[tuple[K, re.Pattern[str], re.Pattern[str]]]:
-        start = f"{word[:_INDEXED]} "[:_INDEXED]
-        for length in range(len(start) + 1):
-            if start[:length] in self._by_start:
-                yield from self._patterns(start[:length])
+    def _patterns_after(
+        self, letters: str, is_ascii: bool
+    ) -> tuple[tuple[K, re.Pattern[str], re.Pattern[str]], ...]:
+        """Return what finds the phrases that a word of a text with these first letters begins."""
+        start = f"{letters} "[:_INDEXED]
+        found = (
+            self._patterns(start[:length], is_ascii)
+            for length in range(len(start) + 1)
+            if start[:length] in self._by_start
+        )
+        return tuple(chain.from_iterable(found))
 
-    def _compiled(self, start: str) -> list[tuple[K, re.Pattern[str], re.Pattern[str]]]:
+    def _compiled(
+        self, start: str, is_ascii: bool
+    ) -> list[tuple[K, re.Pattern[str], re.Pattern[str]]]:
         found = []
-        for kind, phrases in self._by_start[start].items():
-            either = "|".join(_as_regex(phrase) for phrase in phrases)
-            found.append((kind, re.compile(either), re.compile(f"(?:{either})(?= )")))
+        for kind, all_phrases in self._by_start[start].items():
+            phrases = [each for each in all_phrases if not (is_ascii and _needs_other(each))]
+            if phrases:
+                either = "|".join(map(_as_regex, phrases))
+                found.append((kind, re.compile(either), re.compile(f"(?:{either})(?= )")))
         return found
+
+
+def _needs_other(phrase: str) -> bool:
+    """Say whether a phrase is in no ASCII text."""
+    return "(" not in phrase and not phrase.isascii()
 
 
 def _starts(phrase: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from batchrunner.model import Batch, Owner, WorkLeft
+from batchrunner.policy.fair_shares import DB_POLL_INTERVAL
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.schedule import Phase, Window, phase
 from batchrunner.runner.backpressure import RequestGates
@@ -30,7 +31,7 @@ from batchrunner.tinyfish.client import TinyFishClient
 #: Requests of one kind in progress at once; each may carry a hundred runs.
 MAX_PARALLEL_REQUESTS = 4
 #: Longest time between two reads of the database, which other processes may have changed.
-DB_POLL_SECONDS = 2.0
+DB_POLL_SECONDS = DB_POLL_INTERVAL.total_seconds()
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -26,6 +26,7 @@ from batchrunner.policy.poll_interval import (
 from batchrunner.policy.run_decision import (
     believed_after,
     decide_run,
+    has_started_before_cancel,
     is_lost,
     reset_after_clock_jump,
 )
@@ -33,6 +34,7 @@ from batchrunner.runner.backpressure import pool_wide_failures
 from batchrunner.runner.canceller import Canceller, ObservedAttempt
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import DB_POLL_SECONDS, RunnerContext
+from batchrunner.runner.events import StartedBeforeCancel
 from batchrunner.runner.mismatch_fixer import MismatchFixer
 from batchrunner.runner.notices import ParkedHostNotice
 from batchrunner.runner.run_fetcher import RunFetcher
@@ -62,6 +64,7 @@ class Poller:
         self._slot_tuner = SlotTuner(context)
         self._webhook_asked = False  # a webhook asked for this poll
         self._webhooks_arrive = False  # a webhook reported the newest runs that ended
+        self._knows_stop = False  # the newest poll began after the user asked to stop
         self._saved_polls = 0.0  # polls that were put off, and that webhooks may use up
 
     async def poll(self) -> bool:
@@ -73,6 +76,7 @@ class Poller:
         context = self._context
         await context.gates.poll.wait_until_open()
         self._webhook_asked = context.webhook_wakeup.take_pending()
+        self._knows_stop = context.stop.asked
         attempts = await self._open_attempts()
         if not attempts:
             await context.work_changed.wait(DB_POLL_SECONDS)
@@ -167,8 +171,16 @@ class Poller:
             failures = pool_wide_failures(applied)
             context.gates.apply_backpressure(failures, context.gates.create)
             report_closed(context, applied)
+            self._report_started(applied)
             await self._parked_hosts.report_changes(applied)
         return [(_with_observation(a, run, now), run) for a, run in unfinished]
+
+    def _report_started(self, applied: Sequence[AttemptDecision]) -> None:
+        """Report what runs cost that had started before they could be cancelled at a stop."""
+        paid = [decision.run for decision in applied if has_started_before_cancel(decision)]
+        if paid:
+            steps = sum(run.steps or 0 for run in paid if run)
+            self._context.notify(StartedBeforeCancel(runs=len(paid), steps=steps))
 
     def _learn(self, applied: Sequence[AttemptDecision]) -> None:
         """Learn how long runs take from attempts that were closed."""
@@ -189,8 +201,12 @@ class Poller:
         await self._slot_tuner.learn(interval, typical)
         began, usual = anyio.current_time(), interval.total_seconds()
         longest = poll_interval(typical, oldest, webhooks_expected=self._webhooks_arrive)
-        await context.webhook_wakeup.wait(longest.total_seconds())
-        if context.webhook_wakeup.pending:
+        if self._knows_stop or not context.stop.asked:
+            await context.webhook_wakeup.wait(longest.total_seconds())
+        if context.stop.asked and not self._knows_stop:
+            # The next poll cancels runs that have not started.
+            await context.clock_jumped.wait(WEBHOOK_POLL_GAP.total_seconds())
+        elif context.webhook_wakeup.pending:
             shortest = min(WEBHOOK_POLL_GAP.total_seconds(), usual)
             soonest = max(usual * (1 - self._saved_polls), shortest)
             await context.clock_jumped.wait(began + soonest - anyio.current_time())

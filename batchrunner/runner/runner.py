@@ -119,8 +119,13 @@ class Runner:
         return self._auditor.report
 
     def drain(self) -> None:
-        """Submit nothing more, and return when none of our runs is in flight."""
-        self._context.stop.drain()
+        """
+        Submit nothing more, and return when none of our runs is in flight.
+
+        Runs that have not started are cancelled; their jobs are available again.
+        """
+        self._context.stop.drain_as_asked()
+        self._context.webhook_wakeup.wake()
 
     async def run(self) -> ExitReason:
         """

@@ -33,6 +33,7 @@ from batchrunner.policy.create_outcome import (
     settle_withdrawn,
     settle_without_webhook,
 )
+from batchrunner.policy.fair_shares import LeftSlots
 from batchrunner.policy.schedule import Phase
 from batchrunner.runner.backpressure import pool_wide_failures
 from batchrunner.runner.context import DB_POLL_SECONDS, MAX_PARALLEL_REQUESTS, RunnerContext
@@ -54,6 +55,7 @@ from batchrunner.runner.submission_record import mark_unanswered, record_runs, s
 from batchrunner.store.claims import budget_status, claim_jobs
 from batchrunner.store.database import StoreError
 from batchrunner.store.errors import OwnerForgotten
+from batchrunner.store.fair_shares import want_nothing, want_slots
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.submissions import mark_intended_unanswered
 
@@ -86,6 +88,8 @@ class Submitter:
         #: Runs in a create request; fewer while the credits cover fewer.
         self._max_runs = MAX_RUNS_PER_REQUEST
         self._newest_attempt = 0  # id of the newest attempt that this owner has opened
+        self._left = LeftSlots()
+        self._wants_slots = True  # other runners leave it its share
         self._outage = StoreOutage(context.now, context.notify)
         self._reported_pause: Pause | None = None
         self._reported_phase = Phase.OPEN
@@ -103,6 +107,7 @@ class Submitter:
             await self._credits.note()
             await context.gates.create.wait_until_open()
             if self._report_phase() is not Phase.OPEN or context.stop.draining:
+                await self._want_nothing()
                 await context.work_changed.wait(DB_POLL_SECONDS)
                 continue
             work_left = await context.work_left()
@@ -112,6 +117,9 @@ class Submitter:
             if work_left.has_claimable_work(context.now()):
                 await self._refusal_check.confirm_due()
                 claimed = await self._claim()
+            else:
+                await self._wait_for_share(work_left)
+            self._wants_slots = True
             if claimed:
                 context.stop.budget_used_up = False
                 await self._submit_all(claimed)
@@ -119,6 +127,19 @@ class Submitter:
                 context.stop.drain()
             elif not claimed:
                 await self._wait_for_due(work_left)
+
+    async def _wait_for_share(self, work_left: WorkLeft) -> None:
+        """Ask other runners for a share if they have all slots; nothing is left by them now."""
+        context = self._context
+        self._left.forget()
+        if work_left.is_left_out(context.now()):
+            await context.write(want_slots, context.owner.id, context.batch.id, context.now())
+
+    async def _want_nothing(self) -> None:
+        """Tell other runners once that they need not leave slots to this one."""
+        if self._wants_slots:
+            self._wants_slots = False
+            await self._context.write(want_nothing, self._context.owner.id)
 
     async def _claim(self) -> list[Submission]:
         """Claim due jobs; if the database fails meanwhile, the claimed jobs are unanswered."""
@@ -135,6 +156,7 @@ class Submitter:
                     part=context.part,
                     ground=context.captures_html,
                     new_token=context.store.new_token,
+                    left=None if context.submit_once else self._left,
                 )
             )
         except StoreError as error:
@@ -169,6 +191,8 @@ class Submitter:
         wait = (due_at - self._context.now()).total_seconds() if due_at else DB_POLL_SECONDS
         # A job that is due and was not claimed waits for a slot.
         seconds = min(wait, DB_POLL_SECONDS) if wait > 0 else DB_POLL_SECONDS
+        if ripe_at := self._left.ripe_at():
+            seconds = min(seconds, max((ripe_at - self._context.now()).total_seconds(), 0.01))
         await self._context.work_changed.wait(seconds)
 
     async def _is_budget_used_up(self) -> bool:
