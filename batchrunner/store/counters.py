@@ -44,6 +44,7 @@ from batchrunner.store.conditions import is_current, is_newest
 from batchrunner.store.dialect import has_server, insert_or_ignore
 from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.schema import attempts, batch_counters, batches, jobs, owners
+from batchrunner.store.value_lists import is_one_of
 
 #: Whose rows take changes that no runner makes.
 NOBODY = ""
@@ -146,8 +147,7 @@ _DRIFT = _counted(
         batch_counters.c.batch_id == _batch
     ),
 )
-_of_some: BindParameter[Any] = bindparam("jobs", expanding=True)
-_COUNT_SOME = _counted(jobs.c.id.in_(_of_some), attempts.c.job_id.in_(_of_some))
+_COUNT_SOME = _counted(is_one_of(jobs.c.id, "jobs"), is_one_of(attempts.c.job_id, "jobs"))
 
 
 def drift(tx: Connection, batch_id: int) -> Numbers:
@@ -240,11 +240,13 @@ def _locked(tx: Connection, job_ids: Collection[int]) -> Numbers:
 
 _LOCK_ATTEMPTS = (
     select(attempts.c.id)
-    .where(attempts.c.job_id.in_(_of_some))
+    .where(is_one_of(attempts.c.job_id, "jobs"))
     .order_by(attempts.c.id)
     .with_for_update()
 )
-_LOCK_JOBS = select(jobs.c.id).where(jobs.c.id.in_(_of_some)).order_by(jobs.c.id).with_for_update()
+_LOCK_JOBS = (
+    select(jobs.c.id).where(is_one_of(jobs.c.id, "jobs")).order_by(jobs.c.id).with_for_update()
+)
 _LOCK_BATCH = select(batches.c.id).where(batches.c.id == _batch).with_for_update()
 
 

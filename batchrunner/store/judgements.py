@@ -37,9 +37,10 @@ from batchrunner.store.conditions import is_current, is_newest
 from batchrunner.store.counters import changed_jobs
 from batchrunner.store.job_rows import LOAD_CHUNK, chunks
 from batchrunner.store.job_values import expectations_in
-from batchrunner.store.result_bodies import long_body_of, result_body, short_body
+from batchrunner.store.result_bodies import long_body_of, short_body
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import findings_of, findings_text, json_text
+from batchrunner.store.shown_jobs import result_body
 from batchrunner.store.store import PAGE_SIZE, Store
 
 #: Ids that are read from the server at once.

@@ -38,7 +38,6 @@ from batchrunner.store.conditions import (
 )
 from batchrunner.store.count_reads import counts_of
 from batchrunner.store.finished_reads import jobs_among
-from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.schema import (
     CanaryGate,
     attempts,
@@ -50,6 +49,7 @@ from batchrunner.store.schema import (
 from batchrunner.store.serialization import (
     quality_stop_of,
 )
+from batchrunner.store.shown_jobs import with_long_results
 from batchrunner.store.store import PAGE_SIZE, Store
 
 _batch: BindParameter[int] = bindparam("batch")
