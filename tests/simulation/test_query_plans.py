@@ -51,7 +51,7 @@ WHOLE = {
 
 
 def reads_whole_table(step: str) -> bool:
-    """Return whether a step of a plan reads every row of a large table, or all of a batch's jobs."""
+    """Return whether a step of a plan reads every row of a large table."""
     words = step.split()
     return words[0] == "SCAN" and words[1] in LARGE
 
@@ -60,7 +60,7 @@ def test_no_statement_of_a_running_batch_reads_a_whole_table() -> None:
     """It also runs those of retries, refusals, late and lost runs, the canary and hosts' limits."""
 
     async def scenario() -> None:
-        urls = [*pages(8), *(f"http://faults.test/{fault}/1" for fault in FAULTS)]
+        urls = [*pages(4), *(f"http://faults.test/{fault}/1" for fault in FAULTS)]
         batch = SimulatedBatch.of(urls, SandboxConfig(durations=(5.0, 20.0)), SETTINGS)
         with statements() as seen:
             assert await batch.run() is ExitReason.FINISHED
@@ -71,7 +71,8 @@ def test_no_statement_of_a_running_batch_reads_a_whole_table() -> None:
                     plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
                     checked += 1
                     if any(reads_whole_table(row.detail) for row in plan):
-                        whole += [statement] * (not any(words in statement for words in WHOLE))
+                        words = " ".join(statement.split())
+                        whole += [words] * (not any(known in words for known in WHOLE))
         assert checked > 80
         assert whole == []
 
