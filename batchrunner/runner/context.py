@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from batchrunner.model import Batch, Owner, WorkLeft
 from batchrunner.policy.fair_shares import DB_POLL_INTERVAL
 from batchrunner.policy.retry_rules import Policy
-from batchrunner.policy.schedule import Phase, Window, phase
+from batchrunner.policy.schedule import Phase, Window, phase, until_over
 from batchrunner.runner.backpressure import RequestGates
 from batchrunner.runner.events import Event
 from batchrunner.runner.monotonic_clock import MonotonicClock
@@ -59,6 +59,7 @@ class RunnerContext:
     durations: RunDurations = field(default_factory=RunDurations, init=False)
     work_changed: WakeUp = field(default_factory=WakeUp, init=False)  #: slots, jobs or plans
     results_added: WakeUp = field(default_factory=WakeUp, init=False)  #: attempts were closed
+    jobs_left: bool = field(default=True, init=False)  #: some job is still to be submitted
     closed_attempts: int = field(default=0, init=False)  #: by this runner
     unanswered_added: WakeUp = field(default_factory=WakeUp, init=False)  #: a search is due
     runs_recorded_at: datetime | None = field(default=None, init=False)  #: newest ids of runs
@@ -89,6 +90,11 @@ class RunnerContext:
         """Where this runner is in the window in which it may submit jobs."""
         # The user means a deadline by the wall clock; the store's time may be ahead of it.
         return phase(self.window, self.clock.wall, self.durations.total, self.policy.running_limit)
+
+    @property
+    def until_over(self) -> timedelta:
+        """How long it takes until the runs in flight are cancelled for the deadline."""
+        return until_over(self.window, self.clock.wall)
 
     async def read(
         self,
