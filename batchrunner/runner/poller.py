@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import anyio
 
@@ -17,11 +17,15 @@ from batchrunner.model import (
     RunObservation,
     RunStatus,
 )
+from batchrunner.model.hosts import host_of
 from batchrunner.policy.poll_interval import (
-    MAX_POLL_INTERVAL,
     MAX_SAVED_POLLS,
+    POLL_RULES,
     WEBHOOK_POLL_GAP,
+    InFlight,
+    in_flight_now,
     poll_interval,
+    typical_duration,
 )
 from batchrunner.policy.run_decision import (
     believed_after,
@@ -30,6 +34,7 @@ from batchrunner.policy.run_decision import (
     is_lost,
     reset_after_clock_jump,
 )
+from batchrunner.policy.schedule import Phase
 from batchrunner.runner.backpressure import pool_wide_failures
 from batchrunner.runner.canceller import Canceller, ObservedAttempt
 from batchrunner.runner.condition_timer import ConditionTimer
@@ -57,7 +62,8 @@ class Poller:
         self._context = context
         self._fetcher = RunFetcher(context)
         self._mismatch_fixer = MismatchFixer(context)
-        self._missing = ConditionTimer(context.now(), MAX_POLL_INTERVAL)
+        self._rule = POLL_RULES[context.batch.settings.looks]
+        self._missing = ConditionTimer(context.now(), self._rule.longest_rarely)
         self._vanished = VanishedRuns(context)
         self._canceller = Canceller(context, self._fetcher)
         self._parked_hosts = ParkedHostNotice(context)
@@ -81,19 +87,19 @@ class Poller:
         if not attempts:
             await context.work_changed.wait(DB_POLL_SECONDS)
             return False
-        observed = await self._fetch(attempts)
+        observed, ended, open_now = await self._fetch(attempts), 0, attempts
         if observed is not None:
             now, observed = context.now(), self._canceller.completed(observed)
             decisions, unfinished = await self._decide_offloaded(observed, now)
             unfinished = await self._apply(decisions, unfinished, now)
             await self._canceller.cancel(observed, unfinished)
+            ended, open_now = len(decisions), [attempt for attempt, _ in unfinished]
         if given_up := await self._canceller.give_up(attempts):
             report_closed(context, given_up)
-        oldest = context.now() - min(attempt.opened_at for attempt in attempts)
         if self._fetcher.put_off:
             await context.clock_jumped.wait(PUT_OFF_SECONDS)
         else:
-            await self._wait_for_next_poll(oldest)
+            await self._wait_for_next_poll(open_now or attempts, ended)
         return True
 
     async def _open_attempts(self) -> list[OpenAttempt]:
@@ -188,21 +194,35 @@ class Poller:
             if isinstance(decision.attempt, OpenAttempt):
                 self._canceller.forget(decision.attempt.run_id)
                 self._context.durations.learn(decision.attempt, self._context.now())
+                self._learn_of_host(decision.attempt, decision.run)
 
-    async def _wait_for_next_poll(self, oldest: timedelta) -> None:
+    def _learn_of_host(self, attempt: OpenAttempt, run: Run | None) -> None:
+        """Learn how long a run takes on its host, by the API's times if it shows them."""
+        if attempt.cancel_reason is not None or run is None:
+            return
+        took = self._context.now() - (attempt.started_at or attempt.opened_at)
+        if run.started_at and run.finished_at and run.finished_at >= run.started_at:
+            took = run.finished_at - run.started_at
+        self._context.durations.by_host.learn(host_of(attempt.url), took)
+
+    async def _wait_for_next_poll(self, attempts: Sequence[OpenAttempt], ended: int) -> None:
         """
-        Wait until the next poll is worthwhile.
+        Wait until the next poll is worthwhile: *ended* runs have ended, those of *attempts* go on.
 
         A webhook brings it forward by as much as earlier polls were put off: on average there are
         no more polls than without webhooks, however many webhooks arrive.
         """
-        context, typical = self._context, self._context.durations.typical
-        interval = poll_interval(typical, oldest)
-        await self._slot_tuner.learn(interval, typical)
+        context, rule = self._context, self._rule
+        now = context.now()
+        ages = [now - a.started_at for a in attempts if a.started_at and not a.cancel_reason]
+        typical = typical_duration(context.durations.running, ages)
+        in_flight = self._in_flight(attempts, ended, now, queue_known=typical is None)
+        interval = poll_interval(rule, typical, in_flight)
+        await self._slot_tuner.learn(rule, interval, typical)
         began, usual = anyio.current_time(), interval.total_seconds()
-        longest = poll_interval(typical, oldest, webhooks_expected=self._webhooks_arrive)
+        longest = poll_interval(rule, typical, in_flight, webhooks_expected=self._webhooks_arrive)
         if self._knows_stop or not context.stop.asked:
-            await context.webhook_wakeup.wait(longest.total_seconds())
+            await context.webhook_wakeup.wait(min(longest, context.until_over).total_seconds())
         if context.stop.asked and not self._knows_stop:
             # The next poll cancels runs that have not started.
             await context.clock_jumped.wait(WEBHOOK_POLL_GAP.total_seconds())
@@ -212,6 +232,19 @@ class Poller:
             await context.clock_jumped.wait(began + soonest - anyio.current_time())
         intervals = (anyio.current_time() - began) / usual
         self._saved_polls = min(max(self._saved_polls + intervals - 1, 0.0), MAX_SAVED_POLLS)
+
+    def _in_flight(
+        self, attempts: Sequence[OpenAttempt], ended: int, now: datetime, *, queue_known: bool
+    ) -> InFlight:
+        context = self._context
+        return in_flight_now(
+            attempts,
+            ended,
+            now,
+            queue_known=queue_known or self._slot_tuner.queue_found,
+            jobs_left=context.jobs_left,
+            stopping=context.stop.draining or context.phase is Phase.OVER,
+        )
 
 
 def _with_observation(

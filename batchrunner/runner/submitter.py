@@ -46,6 +46,7 @@ from batchrunner.runner.events import (
     ScheduleChanged,
     WebhookDropped,
 )
+from batchrunner.runner.last_jobs import LastJobsFirst
 from batchrunner.runner.limit_learner import LimitLearner
 from batchrunner.runner.notices import CreditNotice
 from batchrunner.runner.offload import StoreOutage
@@ -85,6 +86,7 @@ class Submitter:
         self._refusal_check = RefusalCheck(context)
         self._route = CreateRoute()
         self._limit = LimitLearner(context)
+        self._last_jobs = LastJobsFirst(context)
         #: Runs in a create request; fewer while the credits cover fewer.
         self._max_runs = MAX_RUNS_PER_REQUEST
         self._newest_attempt = 0  # id of the newest attempt that this owner has opened
@@ -107,10 +109,12 @@ class Submitter:
             await self._credits.note()
             await context.gates.create.wait_until_open()
             if self._report_phase() is not Phase.OPEN or context.stop.draining:
+                context.jobs_left = False
                 await self._want_nothing()
                 await context.work_changed.wait(DB_POLL_SECONDS)
                 continue
             work_left = await context.work_left()
+            context.jobs_left = work_left.due_at is not None
             self._report_pause(work_left.pause)
             # A claim that cannot bring anything would only keep others from the database.
             claimed = []
@@ -144,6 +148,7 @@ class Submitter:
     async def _claim(self) -> list[Submission]:
         """Claim due jobs; if the database fails meanwhile, the claimed jobs are unanswered."""
         context, max_runs = self._context, 1 if self._route.singly else self._max_runs
+        first = await self._last_jobs.order()
         try:
             claimed = await context.offload_once(
                 lambda: context.store.write(
@@ -155,6 +160,7 @@ class Submitter:
                     context.key_digest,
                     part=context.part,
                     ground=context.captures_html,
+                    first=first,
                     new_token=context.store.new_token,
                     left=None if context.submit_once else self._left,
                 )
@@ -167,6 +173,7 @@ class Submitter:
         else:
             self._outage.end()
             self._newest_attempt = newest_attempt(claimed, self._newest_attempt, context.owner.id)
+            self._last_jobs.claimed(each.job.id for one in claimed for each in one.attempts)
             return claimed
         # This runner sends nothing now, so every intended submission is one that it never saw.
         await context.offload(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from batchrunner.model.markers import BATCH_LENGTH, submission_token
 from batchrunner.policy.budget import affordable
 from batchrunner.policy.fair_shares import LeftSlots
 from batchrunner.policy.grounding_sample import is_sampled
+from batchrunner.policy.longest_first import LastJob
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import (
@@ -24,6 +25,7 @@ from batchrunner.store import (
     due_jobs,
     fair_shares,
     host_breaker,
+    last_jobs,
 )
 from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batch_rows import settings_in_force
@@ -70,6 +72,7 @@ def claim_jobs(
     *,
     part: bool = False,
     ground: bool = True,
+    first: Sequence[LastJob] = (),
     new_token: Callable[[], str] = random_token,
     left: LeftSlots | None = None,
 ) -> list[Submission]:
@@ -80,8 +83,9 @@ def claim_jobs(
     host without capacity have no due jobs. Until the canary has passed, only its jobs are due. The
     most that the runs may cost is reserved, and no more jobs are claimed than the budget covers.
     *key* is the digest of the API key that will submit them. With *part*, only jobs that
-    `choose_part` has chosen are due. Without *ground*, no result is chosen for grounding. With
-    *left*, the owner takes no more than its share, and what others have left.
+    `choose_part` has chosen are due. Without *ground*, no result is chosen for grounding. Once the
+    canary has passed, the *first* jobs come before those in file order. With *left*, the owner
+    takes no more than its share, and what others have left.
 
     Raises:
         LeaseLost: Another process ended this owner.
@@ -101,7 +105,7 @@ def claim_jobs(
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
-    due = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=found is None, part=part)
+    due = _due(tx, batch_id, room, capacity, now, first, canary=found is None, part=part)
     if found is None and not due and holders.need_control_run:
         due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=False, part=part)
     starts = job_starts(tx, batch_id, Policy.of(settings), due)
@@ -119,6 +123,28 @@ def claim_jobs(
         grounded=grounded,
     )
     return open_attempts(tx, claim, due, most, token)
+
+
+def _due(
+    tx: Connection,
+    batch_id: int,
+    room: int,
+    capacity: HostCapacity,
+    now: datetime,
+    first: Sequence[LastJob],
+    *,
+    canary: bool,
+    part: bool,
+) -> list[Row[Any]]:
+    """Return due jobs: the *first* ones, then others in file order."""
+    chosen: list[Row[Any]] = []
+    if first and not canary:
+        chosen = last_jobs.chosen_jobs(tx, batch_id, first, room, capacity, now, part=part)
+    if len(chosen) >= room:
+        return chosen
+    ids = {row.id for row in chosen}
+    rows = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=canary, part=part)
+    return chosen + [row for row in rows if row.id not in ids]
 
 
 def _to_ground(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from unittest.mock import patch
 
+import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -191,7 +191,8 @@ def test_ordinary_entries_are_read_as_their_fields_would_read_them(
 ) -> None:
     jobs = "".join(f"- url: {url}\n  goal: {goal}\n" for url, goal in values)
     text = f"{defaults}jobs:\n{jobs}"
-    with patch.object(JobSpecs, "_plain", return_value=None):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JobSpecs, "_plain", lambda *_: None)
         by_fields = outcome(text)
     assert outcome(text) == by_fields
 
