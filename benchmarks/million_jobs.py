@@ -136,6 +136,16 @@ def _with_kills(
     return [_peak(runner) for runner in start]
 
 
+def _wait_for(books: Books, runs: int, runners: list[subprocess.Popen[str]]) -> None:
+    newest, since = books.runs, time.monotonic()
+    while books.runs < runs and runners[0].poll() is None:
+        time.sleep(0.2)
+        if books.runs != newest:
+            newest, since = books.runs, time.monotonic()
+        if time.monotonic() - since > PATIENCE:
+            raise TimeoutError(f"no run was created for {PATIENCE:.0f} s after {newest:,}")
+
+
 def _peak(runner: subprocess.Popen[str]) -> float:
     printed, _ = runner.communicate()
     assert runner.returncode == 0, printed
@@ -167,6 +177,10 @@ def _shares(tx: Connection) -> list[int]:
     """Return how many attempts each owner made, the most first."""
     counted = select(func.count()).group_by(attempts.c.owner_id)
     return sorted(tx.execute(counted).scalars(), reverse=True)
+
+
+def _server_bytes(tx: Connection) -> int:
+    return int(tx.execute(select(func.pg_database_size(func.current_database()))).scalar_one())
 
 
 def _measured(address: str) -> tuple[list[int], int]:
