@@ -19,6 +19,7 @@ from batchrunner.runner.events import Event
 from batchrunner.runner.monotonic_clock import MonotonicClock
 from batchrunner.runner.offload import Offload, RetryingOffload
 from batchrunner.runner.run_durations import RunDurations
+from batchrunner.runner.shared_answer import SharedAnswer
 from batchrunner.runner.stop_state import StopState
 from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.runner.wakeup import WakeUp
@@ -67,11 +68,13 @@ class RunnerContext:
     offload: RetryingOffload = field(init=False)  #: runs a store call until the database answers
     stop: StopState = field(init=False)
     gates: RequestGates = field(init=False)
+    _work_left: SharedAnswer[WorkLeft] = field(init=False)
 
     def __post_init__(self) -> None:
         """Start with open gates and no reason to stop."""
         self.policy = Policy.of(self.batch.settings)
         self.offload = RetryingOffload(self.offload_once, self.now, self.notify)
+        self._work_left = SharedAnswer(self._read_work_left, self.store.change_mark)
         self.stop = StopState(self.work_changed)
         self.gates = RequestGates(
             policy=self.policy,
@@ -121,8 +124,15 @@ class RunnerContext:
         await self.write(renew_lease, self.owner.id, self.now())
 
     async def work_left(self) -> WorkLeft:
-        """Return how much work is left."""
-        return await self.read(work_left, self.owner.id, self.batch.id, self.part)
+        """Return how much work is left; the database is asked again only after a change."""
+        return await self.offload(lambda: self._work_left.get(self.now()))
+
+    async def work_left_now(self) -> WorkLeft:
+        """Read how much work is left."""
+        return await self.offload(self._read_work_left)
+
+    def _read_work_left(self) -> WorkLeft:
+        return self.store.read(work_left, self.owner.id, self.batch.id, self.part)
 
     def wake_all(self) -> None:
         """Let every waiting loop read the clock again."""

@@ -169,7 +169,7 @@ class Runner:
             exit_reason = self._exit_reason(await self._context.work_left())
             if exit_reason is not None:
                 await self._check_all_runs(exit_reason)  # may adopt a run
-                exit_reason = self._exit_reason(await self._context.work_left())
+                exit_reason = self._exit_reason(await self._context.work_left_now())
             if exit_reason is not None:
                 return exit_reason
             while await poller.poll() and not self._context.stop.polling_disabled:

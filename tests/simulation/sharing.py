@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
-import httpx
 from sqlalchemy import select
 
 from batchrunner.model import Settings
@@ -16,7 +15,7 @@ from batchrunner.runner.runner import Runner
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.schema import attempts
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import EPOCH, KillSwitch, SimulatedBatch, T
+from tests.simulator.simulated_batch import KillSwitch, SimulatedBatch, T
 
 #: How long a request and a transaction of a usual runner take.
 REQUEST_SECONDS, STORE_SECONDS = 0.1, 0.005
@@ -28,9 +27,11 @@ class SlowSwitch(KillSwitch):
     def __init__(self, factor: float) -> None:
         super().__init__()
         self.factor = factor
+        self.transactions = 0
 
     async def offload(self, call: Callable[[], T], /) -> T:
         """Run a transaction, and wait."""
+        self.transactions += 1
         result = await super().offload(call)
         await anyio.sleep(STORE_SECONDS * self.factor)
         return result
@@ -40,13 +41,12 @@ class SlowSwitch(KillSwitch):
         await anyio.sleep(REQUEST_SECONDS * self.factor)
         await super().send()
 
-    async def receive(self, response: httpx.Response) -> None:
-        """Receive an answer late."""
-        await super().receive(response)
-
 
 class SharedBatch(SimulatedBatch):
     """A batch on which several runners work at once."""
+
+    switches: tuple[SlowSwitch, ...] = ()
+    seconds = 0.0
 
     @classmethod
     def with_jobs(
@@ -67,22 +67,19 @@ class SharedBatch(SimulatedBatch):
     async def run_all(self, factors: Sequence[float], pause: float = 0.0) -> float:
         """Run until the end, with a runner for each factor of slowness; return the seconds."""
         began = anyio.current_time()
+        self.switches = tuple(map(SlowSwitch, factors))
         async with anyio.create_task_group() as tasks:
-            for factor in factors:
-                tasks.start_soon(self.run, SlowSwitch(factor))
+            for switch in self.switches:
+                tasks.start_soon(self.run, switch)
                 await anyio.sleep(pause)
-        return anyio.current_time() - began
+        self.seconds = anyio.current_time() - began
+        return self.seconds
+
+    def most_transactions_per_second(self) -> float:
+        """Return how many transactions the busiest runner made in a second."""
+        return max(switch.transactions for switch in self.switches) / self.seconds
 
     def attempts_by_owner(self) -> Counter[str]:
         """Count the attempts that each runner opened."""
         with self.store._database.read() as tx:
             return Counter(tx.execute(select(attempts.c.owner_id)).scalars())
-
-    def busy(self, slots: int) -> float:
-        """Return which part of the slots' time runs used, until the last job was submitted."""
-        runs = self.sandbox.journal.runs
-        last = max(run.created_at for run in runs)
-        used = sum(
-            (min(run.finished_at or last, last) - run.created_at).total_seconds() for run in runs
-        )
-        return used / (slots * (last - EPOCH).total_seconds())
