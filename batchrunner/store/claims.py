@@ -101,8 +101,6 @@ def claim_jobs(
         return []
     holders = slot_holders(tx, batch_id, now)
     room = _room(tx, owner_id, batch, settings.concurrency, holders, now, left)
-    if room <= 0:
-        return []
     canary = holders if found is None else None
     due, starts = _choose(tx, batch, settings, room, now, first, canary, part=part)
     if not due:
@@ -132,6 +130,8 @@ def _choose(
     part: bool,
 ) -> tuple[list[Row[Any]], Mapping[int, JobStart]]:
     """Return the jobs to submit, and how they start; with *canary*, only jobs of the canary."""
+    if room <= 0:
+        return [], {}
     capacity = host_breaker.host_capacity(tx, batch.id, settings.hosts, now)
     if canary is not None:
         due = _due_of_canary(tx, batch.id, room, capacity, now, canary, part=part)
