@@ -31,6 +31,7 @@ from batchrunner.store.schema import (
 )
 from batchrunner.store.schema_check import schema_differences
 from batchrunner.store.store_time import store_time
+from batchrunner.store.unseen_batch import PREFIX
 from batchrunner.store.value_check import invalid_results, undecodable_values
 
 #: Most places of damage that are named.
@@ -146,7 +147,7 @@ def _open_work(tx: Connection) -> list[OpenWork]:
     rows = tx.execute(
         select(batches.c.name, still_open.label("open"), func.count().label("total"))
         .join(jobs, jobs.c.batch_id == batches.c.id)
-        .where(is_current)
+        .where(is_current, batches.c.name.not_like(f"{PREFIX}%"))
         .group_by(batches.c.id, batches.c.name)
         .having(still_open > 0)
         .order_by(batches.c.id)
@@ -345,6 +346,7 @@ def consistency_errors(tx: Connection) -> dict[str, int]:
     counts = [*tx.execute(about_jobs).one(), *tx.execute(about_attempts).one()]
     rules = [*JOB_RULES, *ATTEMPT_RULES]
     broken = {rule: int(count) for rule, count in zip(rules, counts, strict=True) if count}
-    counted = tx.execute(select(batches.c.id).where(batches.c.counted)).scalars().all()
+    is_shown = (batches.c.counted, batches.c.pruned_at.is_(None))
+    counted = tx.execute(select(batches.c.id).where(*is_shown)).scalars().all()
     wrong = sum(bool(drift(tx, batch_id)) for batch_id in counted)
     return broken | ({NUMBERS_AGREE: wrong} if wrong else {})
