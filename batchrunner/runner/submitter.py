@@ -176,14 +176,12 @@ class Submitter:
             self._last_jobs.claimed(each.job.id for one in claimed for each in one.attempts)
             return claimed
         # This runner sends nothing now, so every intended submission is one that it never saw.
-        await context.offload(
-            lambda: context.store.write(
-                mark_intended_unanswered,
-                context.owner.id,
-                context.batch.id,
-                context.now(),
-                "the database went away",
-            )
+        await context.write(
+            mark_intended_unanswered,
+            context.owner.id,
+            context.batch.id,
+            context.now(),
+            "the database went away",
         )
         context.unanswered_added.notify()
         return []

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, select, update
 
-from batchrunner.model import BudgetStatus, Submission
+from batchrunner.model import BudgetStatus, Settings, Submission
 from batchrunner.model.grounding_rule import GroundingRule
 from batchrunner.model.markers import BATCH_LENGTH, submission_token
 from batchrunner.policy.budget import affordable
@@ -91,12 +91,9 @@ def claim_jobs(
         LeaseLost: Another process ended this owner.
         KeyReplaced: *key* is not one of the batch's account any more.
     """
-    check_alive(tx, owner_id)
-    batch = tx.execute(_BATCH, {"batch": batch_id}).one()
-    account_keys.check_listed(batch.known_keys, key)
+    batch, settings = _locked_batch(tx, owner_id, batch_id, key)
     if batch.paused_at is not None:
         return []
-    settings = settings_in_force(batch)
     found = canary_gate.check_canary(tx, batch, settings.canary, now)
     if found is CanaryGate.CLOSED:
         return []
@@ -106,23 +103,31 @@ def claim_jobs(
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
     due = _due(tx, batch_id, room, capacity, now, first, canary=found is None, part=part)
-    if found is None and not due and holders.need_control_run:
+    if not due and found is None and holders.need_control_run:
         due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=False, part=part)
     starts = job_starts(tx, batch_id, Policy.of(settings), due)
     due = _affordable(tx, batch, due, starts, capacity, now)[:room]
     if not due:
         return []
-    token = _token_maker(tx, batch, new_token)
     grounded = _to_ground(settings.grounding, due, starts) if ground else set()
-    claim = Claim(
-        owner_id=owner_id,
-        batch_id=batch_id,
-        now=now,
-        marked=settings.marker,
-        starts=starts,
-        grounded=grounded,
-    )
-    return open_attempts(tx, claim, due, most, token)
+    about: dict[str, Any] = {
+        "owner_id": owner_id,
+        "batch_id": batch_id,
+        "now": now,
+        "starts": starts,
+    }
+    claim = Claim(**about, marked=settings.marker, grounded=grounded)
+    return open_attempts(tx, claim, due, most, _token_maker(tx, batch, new_token))
+
+
+def _locked_batch(
+    tx: Connection, owner_id: str, batch_id: int, key: str | None
+) -> tuple[Row[Any], Settings]:
+    """Return a batch that no other claim changes until the commit, and its settings."""
+    check_alive(tx, owner_id)
+    batch = tx.execute(_BATCH, {"batch": batch_id}).one()
+    account_keys.check_listed(batch.known_keys, key)
+    return batch, settings_in_force(batch)
 
 
 def _due(
