@@ -13,6 +13,7 @@ from batchrunner.model import BudgetStatus, Settings, Submission
 from batchrunner.model.grounding_rule import GroundingRule
 from batchrunner.model.markers import BATCH_LENGTH, submission_token
 from batchrunner.policy.budget import affordable
+from batchrunner.policy.escalation import AttemptStart
 from batchrunner.policy.fair_shares import LeftSlots
 from batchrunner.policy.grounding_sample import is_sampled
 from batchrunner.policy.longest_first import LastJob
@@ -109,25 +110,39 @@ def claim_jobs(
     due = _affordable(tx, batch, due, starts, capacity, now)[:room]
     if not due:
         return []
-    grounded = _to_ground(settings.grounding, due, starts) if ground else set()
-    about: dict[str, Any] = {
-        "owner_id": owner_id,
-        "batch_id": batch_id,
-        "now": now,
-        "starts": starts,
-    }
-    claim = Claim(**about, marked=settings.marker, grounded=grounded)
+    rule = settings.grounding if ground else GroundingRule()
+    grounded = _to_ground(rule, due, starts)
+    claim = _claim(owner_id, batch_id, now, settings, starts, grounded)
     return open_attempts(tx, claim, due, most, _token_maker(tx, batch, new_token))
 
 
 def _locked_batch(
     tx: Connection, owner_id: str, batch_id: int, key: str | None
-) -> tuple[Row[Any], Settings]:
+) -> tuple[Any, Settings]:
     """Return a batch that no other claim changes until the commit, and its settings."""
     check_alive(tx, owner_id)
     batch = tx.execute(_BATCH, {"batch": batch_id}).one()
     account_keys.check_listed(batch.known_keys, key)
     return batch, settings_in_force(batch)
+
+
+def _claim(
+    owner_id: str,
+    batch_id: int,
+    now: datetime,
+    settings: Settings,
+    starts: Mapping[int, AttemptStart],
+    grounded: set[int],
+) -> Claim:
+    """Return what all attempts of a claim share."""
+    return Claim(
+        owner_id=owner_id,
+        batch_id=batch_id,
+        now=now,
+        marked=settings.marker,
+        starts=starts,
+        grounded=grounded,
+    )
 
 
 def _due(
