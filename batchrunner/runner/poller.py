@@ -20,7 +20,6 @@ from batchrunner.model import (
 from batchrunner.policy.poll_interval import (
     MAX_POLL_INTERVAL,
     MAX_SAVED_POLLS,
-    MIN_POLL_INTERVAL,
     WEBHOOK_POLL_GAP,
     poll_interval,
 )
@@ -63,13 +62,14 @@ class Poller:
         self._slot_tuner = SlotTuner(context)
         self._webhook_asked = False  # a webhook asked for this poll
         self._webhooks_arrive = False  # a webhook reported the newest runs that ended
+        self._all_were_over = True  # no poll has shown a run that goes on: each pays at once
         self._saved_polls = 0.0  # polls that were put off, and that webhooks may use up
 
     async def poll(self) -> bool:
         """
         Poll all runs in flight once, and wait until the next poll is worthwhile.
 
-        Returns whether there was a run to poll.
+        Returns whether a run goes on, as far as it shows.
         """
         context = self._context
         await context.gates.poll.wait_until_open()
@@ -78,21 +78,22 @@ class Poller:
         if not attempts:
             await context.work_changed.wait(DB_POLL_SECONDS)
             return False
-        observed, goes_on = await self._fetch(attempts), True
+        observed, all_over = await self._fetch(attempts), False
         if observed is not None:
             now, observed = context.now(), self._canceller.completed(observed)
             decisions, unfinished = await self._decide_offloaded(observed, now)
             unfinished = await self._apply(decisions, unfinished, now)
             await self._canceller.cancel(observed, unfinished)
-            goes_on = bool(unfinished) or len(observed) < len(attempts)
+            all_over = not unfinished and len(observed) == len(attempts)
+        self._all_were_over &= all_over
         if given_up := await self._canceller.give_up(attempts):
             report_closed(context, given_up)
         oldest = context.now() - min(attempt.opened_at for attempt in attempts)
         if self._fetcher.put_off:
             await context.clock_jumped.wait(PUT_OFF_SECONDS)
-        else:
-            await self._wait_for_next_poll(oldest, goes_on=goes_on)
-        return True
+        elif not self._all_were_over:
+            await self._wait_for_next_poll(oldest)
+        return not all_over
 
     async def _open_attempts(self) -> list[OpenAttempt]:
         context = self._context
@@ -179,9 +180,9 @@ class Poller:
                 self._canceller.forget(decision.attempt.run_id)
                 self._context.durations.learn(decision.attempt, self._context.now())
 
-    async def _wait_for_next_poll(self, oldest: timedelta, *, goes_on: bool) -> None:
+    async def _wait_for_next_poll(self, oldest: timedelta) -> None:
         """
-        Wait until the next poll is worthwhile; not if no run *goes_on* and runs are very short.
+        Wait until the next poll is worthwhile.
 
         A webhook brings it forward by as much as earlier polls were put off: on average there are
         no more polls than without webhooks, however many webhooks arrive.
@@ -189,8 +190,6 @@ class Poller:
         context, typical = self._context, self._context.durations.typical
         interval = poll_interval(typical, oldest)
         await self._slot_tuner.learn(interval, typical)
-        if not goes_on and interval <= MIN_POLL_INTERVAL:
-            return  # the runs that follow may be over as soon as they are created
         began, usual = anyio.current_time(), interval.total_seconds()
         longest = poll_interval(typical, oldest, webhooks_expected=self._webhooks_arrive)
         await context.webhook_wakeup.wait(longest.total_seconds())
