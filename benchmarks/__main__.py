@@ -11,7 +11,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import claims, judge_speed, makespan, million_rows, paid_runs, protocol, start_up
+from benchmarks import (
+    claims,
+    judge_speed,
+    makespan,
+    million_rows,
+    paid_runs,
+    protocol,
+    start_up,
+    stop_cost,
+)
 from benchmarks.figures import Figure, as_json, as_table, slower
 
 PARTS: dict[str, Callable[..., Iterator[Figure]]] = {
@@ -22,6 +31,7 @@ PARTS: dict[str, Callable[..., Iterator[Figure]]] = {
     "start": start_up.figures,
     "makespan": makespan.figures,
     "paid": paid_runs.figures,
+    "stop": stop_cost.figures,
 }
 
 

@@ -25,8 +25,8 @@ from batchrunner.app.result_sets import BatchResults, ResultSet
 from batchrunner.app.table_export import check_into, into_table, write_into
 from batchrunner.model import Batch
 from batchrunner.outputs import ExportTable
-from batchrunner.store.export_rows import shown_jobs
-from batchrunner.store.exports import carried_columns, source_paths
+from batchrunner.store.export_files import carried_columns, source_paths
+from batchrunner.store.shown_jobs import shown_jobs
 from batchrunner.store.store import Store
 from batchrunner.store.user_table import Upserted
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from batchrunner.app.argument_types import check_text, texts_of
-from batchrunner.app.table_export import IntoTable, into_table
 from batchrunner.errors import UsageError
-from batchrunner.inputs.field_types import did_you_mean
 from batchrunner.model import FailureCategory, JobState, Verdict
 from batchrunner.model.row_choice import ALL_FINAL, RowChoice
 from batchrunner.outputs import SelectedColumn, View
 from batchrunner.outputs.selection import check_selection, selected_columns
+
+if TYPE_CHECKING:
+    from batchrunner.app.table_export import IntoTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,12 +132,17 @@ def export_request(
             "--key goes with a table",
             next="name the table, too: --into sqlite:prices.db:prices --key " + key[0],
         )
-    names = [name.strip() for text in key for name in text.split(",")]
     return ExportRequest(
         options=export_options(**options, guard=not no_guard),
         format=format_,
-        into=None if into is None else into_table(into, names),
+        into=None if into is None else _into(into, key),
     )
+
+
+def _into(into: str, key: Sequence[str]) -> IntoTable:
+    from batchrunner.app.table_export import into_table  # imports SQLAlchemy
+
+    return into_table(into, [name.strip() for text in key for name in text.split(",")])
 
 
 def row_choice(only: Iterable[str], *, join: bool = False, last_good: bool = False) -> RowChoice:
@@ -174,6 +180,8 @@ def row_choice(only: Iterable[str], *, join: bool = False, last_good: bool = Fal
 
 
 def _unknown(word: str) -> UsageError:
+    from batchrunner.inputs.field_types import did_you_mean
+
     known = (*JobState, *Verdict, *FailureCategory)
     tip = did_you_mean(word, tuple(str(each) for each in known))
     return UsageError(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain, islice
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from batchrunner.app.binary_stdout import binary_stdout
 from batchrunner.app.export_options import ExportOptions
@@ -21,19 +21,20 @@ from batchrunner.app.owned_files import (
     owner_of,
     write_owned,
 )
-from batchrunner.app.run_observer import Say
 from batchrunner.errors import UsageError
-from batchrunner.model import Batch
+from batchrunner.model import Batch, ExportedAttempt
 from batchrunner.outputs import FORMATS, ExportTable, Written
 from batchrunner.outputs.sheet import Sheet
 from batchrunner.outputs.shown_result import list_paths, shown_result
-from batchrunner.store.attempt_rows import batch_attempts
-from batchrunner.store.export_rows import shown_job_ids, shown_jobs
-from batchrunner.store.exports import carried_columns
-from batchrunner.store.reports import batch_counts
+from batchrunner.store.count_reads import read_counts
+from batchrunner.store.export_files import carried_columns
+from batchrunner.store.shown_jobs import shown_job_ids, shown_jobs
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
 from batchrunner.text.terminal import term_safe
+
+if TYPE_CHECKING:
+    from batchrunner.app.run_observer import Say
 
 #: Columns with another name in a file that are named.
 _MAX_NAMED = 3
@@ -151,9 +152,15 @@ def export_table(
         jobs=lambda: shown_jobs(store, batch.id, options.choice, ids),
         columns=carried,
         view=options.view,
-        attempts=lambda: batch_attempts(store, batch.id),
+        attempts=lambda: _attempts(store, batch.id),
         scratch=os.path.dirname(os.path.realpath(target.path)) if target and on_disk else None,
     )
+
+
+def _attempts(store: Store, batch_id: int) -> Iterator[ExportedAttempt]:
+    from batchrunner.store.attempt_rows import batch_attempts  # imports SQLAlchemy
+
+    return batch_attempts(store, batch_id)
 
 
 def export_all(
@@ -187,7 +194,7 @@ def _open_jobs(stored: StoredBatch, options: ExportOptions) -> int:
     """Return how many jobs are missing in an export because they are not done."""
     if options.choice.is_filtered or options.choice.join:
         return 0
-    return stored.store.read(batch_counts, stored.batch.id).open
+    return stored.store.read(read_counts, stored.batch.id).open
 
 
 def _beside(stored: StoredBatch, target: Target, options: ExportOptions) -> Target:
@@ -202,7 +209,7 @@ def _beside(stored: StoredBatch, target: Target, options: ExportOptions) -> Targ
 
 
 def _would_lose_all(stored: StoredBatch, path: str) -> bool:
-    return _has_rows(path) and not stored.store.read(batch_counts, stored.batch.id).done
+    return _has_rows(path) and not stored.store.read(read_counts, stored.batch.id).done
 
 
 def export_lines(done: Exported, open_jobs: int, *, is_stdout: bool) -> Iterator[str]:

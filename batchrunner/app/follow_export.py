@@ -25,16 +25,10 @@ from batchrunner.app.owned_files import remember
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.outputs import FORMATS, ExportTable
-from batchrunner.store.exports import (
-    carried_columns,
-    ended_jobs,
-    first_row,
-    is_finished,
-    jobs_of_keys,
-    jobs_of_runs,
-)
+from batchrunner.store.export_files import carried_columns, jobs_of_runs
+from batchrunner.store.exports import ended_jobs, first_row, is_finished, jobs_of_keys
 from batchrunner.store.reports import finished_jobs_among
-from batchrunner.store.result_bodies import with_long_results
+from batchrunner.store.shown_jobs import with_long_results
 from batchrunner.store.store import PAGE_SIZE, Store
 
 #: Seconds between two passes over the database; more where a pass takes long: so many times that.

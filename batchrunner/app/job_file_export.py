@@ -14,7 +14,8 @@ from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.outputs import Written
 from batchrunner.outputs.job_file import write_job_file
-from batchrunner.store.export_rows import job_entries, shown_job_ids
+from batchrunner.store.export_rows import job_entries
+from batchrunner.store.shown_jobs import shown_job_ids
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
 

@@ -22,8 +22,8 @@ from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FinishedJob
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.reports import finished_jobs_among
-from batchrunner.store.result_bodies import with_result
 from batchrunner.store.revisions import delivered_instead
+from batchrunner.store.shown_jobs import with_result
 from batchrunner.store.store import Store
 
 T = TypeVar("T")

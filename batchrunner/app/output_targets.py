@@ -14,12 +14,12 @@ from pathlib import Path
 
 from batchrunner.errors import UsageError
 from batchrunner.outputs import FORMATS, format_of, suffixes_help
-from batchrunner.outputs.job_file import SUFFIXES
 from batchrunner.store.address import file_of, sandbox_journal
 
 STANDARD_OUTPUT = "-"
 #: The format of a target that is a job file.
 JOB_FILE = "job file"
+_JOB_FILES = (".yaml", ".yml")
 _EDITION_NAMES = re.compile(r"\{(?:edition|series|date)\}")
 #: Ends of the names of files that belong to a database, beside its own.
 _DATABASE_FILES = ("", "-journal", "-wal", "-shm")
@@ -107,7 +107,7 @@ def _check_distinct(paths: Sequence[str]) -> None:
 
 
 def _target(path: str, format: str | None, *, guessed: bool, job_files: bool) -> Target:
-    if job_files and format is None and Path(path).suffix.lower() in SUFFIXES:
+    if job_files and format is None and Path(path).suffix.lower() in _JOB_FILES:
         check_place(path)
         return Target(path=path, format=JOB_FILE)
     on_stdout = "jsonl" if path == STANDARD_OUTPUT else None

@@ -24,7 +24,7 @@ from batchrunner.model import Batch
 from batchrunner.outputs import Written
 from batchrunner.store.address import file_of, sandbox_database
 from batchrunner.store.errors import StoreError
-from batchrunner.store.exports import (
+from batchrunner.store.export_files import (
     WrittenFile,
     files_at,
     first_export_at,

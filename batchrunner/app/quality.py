@@ -18,9 +18,9 @@ from batchrunner.quality.assessment import RowToLookAt, evidence_of, quality_by,
 from batchrunner.quality.figures import FieldFigures, HostFigures, field_figures, host_figures
 from batchrunner.quality.profile import Profile, ProfileRow
 from batchrunner.runner.runner import ExitReason
-from batchrunner.store.export_rows import shown_jobs
 from batchrunner.store.quality import last_good_edition, record_quality
 from batchrunner.store.reports import batch_counts
+from batchrunner.store.shown_jobs import shown_jobs
 from batchrunner.store.store import Store
 from batchrunner.text.format import exact_percent, percent
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
+import marshal
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from batchrunner.app.row_values import json_text
 from batchrunner.differences import ComparedResult
 from batchrunner.errors import CannotContinue, InputError, UsageError
 from batchrunner.inputs.exported_results import ExportedResults
+from batchrunner.inputs.own_export import KEYS, MAX_LINE, NotOurs, is_own, own_results
 from batchrunner.inputs.tables import Table, TableOptions, open_table
 from batchrunner.inputs.yaml import JobFileErrors, report
 from batchrunner.model import Batch
@@ -84,11 +86,20 @@ class FileResults:
         self.name = str(path)
         self.overlooks = DiffSettings()
         self._path = path
+        self._is_own = _is_own_export(path)
+        if self._is_own:
+            self.is_typed = True
+            return
         with closing(self._opened()) as table:
             self.is_typed = table.kind in ("json", "jsonl")
 
     def sorted_results(self, by: str) -> Iterator[ComparedResult]:
         """Give the results of the file."""
+        if self._is_own and by in KEYS:
+            # Nothing is given before the whole file was read.
+            with suppress(NotOurs):
+                yield from _sorted(_own_results(self._path, by))
+                return
         with closing(self._opened()) as table:
             yield from _sorted(_results_of(table, by))
 
@@ -104,6 +115,26 @@ class FileResults:
                 next="name a batch, or a file that `batchrunner export` wrote",
             )
         return table
+
+
+def _is_own_export(path: Path) -> bool:
+    """Return whether a file may be JSONL that an export wrote; a pipe can be read only once."""
+    if path.suffix.lower() not in (".jsonl", ".ndjson") or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return is_own(file.readline(MAX_LINE))
+    except OSError:
+        return False  # opening it as a table says why
+
+
+def _own_results(path: Path, by: str) -> Iterator[ComparedResult]:
+    """Give the results of such a file; raise NotOurs where it is something else after all."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        yield from own_results(file, by)
+        if os.fstat(file.fileno()).st_size != size:
+            raise NotOurs
 
 
 class RowResults:
@@ -139,7 +170,10 @@ def _sorted(found: Iterable[ComparedResult]) -> Iterator[ComparedResult]:
         spool.execute("CREATE TABLE results (key BLOB, result BLOB)")
         # As bytes, which sort as Python sorts text, and may be unpaired surrogates. One by one:
         # each may have 30 MB.
-        rows = ((each.key.encode("utf-8", "surrogatepass"), pickle.dumps(each)) for each in found)
+        rows = (
+            (each.key.encode("utf-8", "surrogatepass"), marshal.dumps(tuple(each)))
+            for each in found
+        )
         spool.executemany("INSERT INTO results VALUES (?, ?)", rows)
         for (data,) in spool.execute("SELECT result FROM results ORDER BY key, rowid"):
-            yield pickle.loads(data)
+            yield ComparedResult(*marshal.loads(data))

@@ -32,7 +32,6 @@ from batchrunner.model.reviews import REJECTED, Review, ReviewDecision
 from batchrunner.policy.sample import choose_sample
 from batchrunner.store.finished_reads import jobs_among
 from batchrunner.store.judgements import results_of_jobs
-from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.reviews import (
     ReviewEffect,
     job_ids_of,
@@ -42,6 +41,7 @@ from batchrunner.store.reviews import (
     suspect_jobs,
     write_reviews,
 )
+from batchrunner.store.shown_jobs import with_long_results
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
 

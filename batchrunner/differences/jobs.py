@@ -10,10 +10,11 @@ from batchrunner.differences.paths import WHOLE
 from batchrunner.differences.rules import DiffRules
 from batchrunner.differences.values import Comparison
 from batchrunner.judge.answer import Answer, read_answer
+from batchrunner.text.json_size import may_have_long_integer
 
 #: A number of so many digits, or with an exponent of so many.
 _HUGE = re.compile(r"(?<!\d)\d{300,}+|(?<![\d.])\d[\d.]*+[eE]\+?\d{3,}+", re.ASCII)
-_MAY_BE_HUGE = re.compile(r"(?<!\d)\d{300}|\d[eE]\+?\d{3}", re.ASCII)
+_LARGE_EXPONENT = re.compile(r"[0-9][eE]\+?[0-9]{3}")
 
 
 def compare_jobs(
@@ -60,7 +61,9 @@ def _compare_results(before: ComparedResult, after: ComparedResult, rules: DiffR
 def _huge_numbers(job: ComparedResult) -> list[str]:
     """Return the numbers that are beyond all floats: read as values, they would be equal."""
     text = job.text or ""
-    return sorted(_HUGE.findall(text)) if _MAY_BE_HUGE.search(text) else []
+    if not may_have_long_integer(text) and not _LARGE_EXPONENT.search(text):
+        return []
+    return sorted(_HUGE.findall(text))
 
 
 def _answer(job: ComparedResult) -> Answer:

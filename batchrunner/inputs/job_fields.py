@@ -25,6 +25,7 @@ from batchrunner.inputs.host_fields import (
     HostRules,
     StopLossRule,
 )
+from batchrunner.inputs.looks_field import LooksWord
 from batchrunner.inputs.option_fields import OPTION_RULES, OPTIONS
 from batchrunner.inputs.page_urls import PageUrl
 from batchrunner.inputs.quality_fields import QualityRule
@@ -101,6 +102,7 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
     "queued_limit": Field(Duration(maximum=timedelta(days=30)), "maximum time that a run may wait"),
     "running_limit": Field(Duration(maximum=timedelta(days=7)), "maximum time that a run may take"),
     "stuck_after": Field(CostFactor(), "maximum time, in typical run durations, if that is less"),
+    "looks": Field(LooksWord(), "how often runs are polled: fewer requests, or earlier results"),
     "marker": Field(Boolean(), "append a reference to goals, so that lost runs can be found"),
     "policy": Field(_POLICY, "rules for failures, by category"),
     "budget": Field(BudgetAmount(), "maximum cost of all runs of the batch"),

@@ -80,6 +80,7 @@ class OpenAttempt:
     cancel_reason: FailureCategory | None = None  #: why we asked the API to cancel it
     cancelled_for_deadline: bool = False  #: which is not its job's fault
     cancelled_after_result: bool = False  #: because it showed its result and did not end
+    cancelled_at_stop: bool = False  #: because it had not started when we stopped
     missing_since: datetime | None = None  #: since when the API does not know the run
     expectations: Expectations = field(default_factory=Expectations)
     limits: TimeLimits = field(default_factory=TimeLimits)  #: the job's own

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from batchrunner.model.categories import RuleKey
@@ -132,6 +133,14 @@ class StopLoss:
         return " or ".join(str(part) for part in (share, self.cost) if part is not None) or "never"
 
 
+class Looks(StrEnum):
+    """How often a batch's runs are polled."""
+
+    SPARING = "sparing"  #: fewer requests, and results arrive later
+    USUAL = "usual"  #: as rarely as no slot stays empty for long
+    EAGER = "eager"  #: more requests, and results arrive earlier
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """How a batch is run."""
@@ -142,6 +151,7 @@ class Settings:
     queued_limit: timedelta = timedelta(hours=1)  #: longest time a run may stay PENDING
     running_limit: timedelta = timedelta(minutes=30)  #: longest time a run may be RUNNING
     stuck_after: float | None = None  #: limit in multiples of a typical run, if that is less
+    looks: Looks = Looks.USUAL  #: how often runs are polled
     marker: bool = True  #: append a reference to goals, to find lost runs again
     policy: Mapping[RuleKey, RetryRule] = field(
         default_factory=dict

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as _string
 from typing import Any
 
 #: Lower case, without letters that look like digits or like each other.
@@ -109,9 +110,19 @@ def job_search(digest: str) -> str:
 
 def job_digest(url: str, goal: str, options: Mapping[str, Any]) -> str:
     """Return the digest that names a job in markers: the same in every database and version."""
-    content = _canonical({"url": url, "goal": goal, "options": options})
-    number = int.from_bytes(hashlib.sha256(content.encode()).digest(), "big")
-    return _digits(number % len(ALPHABET) ** DIGEST_LENGTH, DIGEST_LENGTH)
+    return job_digests_with(options)(url, goal)
+
+
+def job_digests_with(options: Mapping[str, Any]) -> Callable[[str, str], str]:
+    """Return a function that gives that digest of a url and a goal with these options."""
+    options_text = _canonical(options)
+
+    def digest(url: str, goal: str) -> str:
+        content = f'{{"goal":{_string(goal)},"options":{options_text},"url":{_string(url)}}}'
+        number = int.from_bytes(hashlib.sha256(content.encode()).digest(), "big")
+        return _digits(number % len(ALPHABET) ** DIGEST_LENGTH, DIGEST_LENGTH)
+
+    return digest
 
 
 def _digits(number: int, length: int) -> str:

@@ -161,9 +161,16 @@ class WorkLeft:
 
     def has_claimable_work(self, now: datetime) -> bool:
         """Whether a claim may succeed: a job is due, and there is a free slot."""
+        return self._has_due_job(now) and self.free_slots > 0
+
+    def is_left_out(self, now: datetime) -> bool:
+        """Whether a job is due, and other runners have all the slots."""
+        full = self.free_slots <= 0 and self.in_flight_elsewhere > 0
+        return full and self.in_flight_here == 0 and self._has_due_job(now)
+
+    def _has_due_job(self, now: datetime) -> bool:
         stopped = self.pause is not None or self.canary_failed
-        due = self.due_at is not None and self.due_at <= now
-        return due and not stopped and self.free_slots > 0
+        return self.due_at is not None and self.due_at <= now and not stopped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

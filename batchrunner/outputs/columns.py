@@ -11,7 +11,6 @@ from operator import attrgetter
 from typing import Any
 
 from batchrunner.model import FinishedJob, ProfileHint
-from batchrunner.policy.escalation import showable_overrides
 
 
 def instant(at: datetime | None) -> str | None:
@@ -25,7 +24,12 @@ def instant(at: datetime | None) -> str | None:
 
 
 def _changes(changes: Mapping[str, Any]) -> str | None:
-    return json.dumps(showable_overrides(changes)) if changes else None
+    if not changes:
+        return None
+    # Few exports have any, and the module imports much of the model.
+    from batchrunner.policy.escalation import showable_overrides  # noqa: PLC0415
+
+    return json.dumps(showable_overrides(changes))
 
 
 def _hint(hint: ProfileHint | None) -> str | None:

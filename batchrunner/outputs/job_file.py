@@ -19,8 +19,6 @@ from batchrunner.model.job_file import AUTO, HostRule, StopLoss
 from batchrunner.model.quality import QualityBounds
 from batchrunner.text.format import exact_percent
 
-#: Ends of file names that select it.
-SUFFIXES = (".yaml", ".yml")
 _MAX_COMMENT = 300
 #: A key that the program gave: it follows from the job, and no file may say it.
 _OWN_KEY = re.compile("[0-9a-f]{32}")

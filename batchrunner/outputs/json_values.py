@@ -11,7 +11,7 @@ from math import isfinite
 from types import NoneType
 from typing import Any, TypeAlias
 
-from batchrunner.text.json_size import is_nested_deeper
+from batchrunner.text.json_size import is_nested_deeper, may_have_long_integer
 
 #: Maximum levels of nesting; other parsers refuse more, for example serde_json at 128.
 MAX_DEPTH = 100
@@ -45,8 +45,6 @@ _PAIR = re.compile(r"\\u(?<!\\\\u)[dD][89abAB]..\\u[dD][c-fC-F]..")
 #: A number that may be too large for a float: three digits in the exponent, or 200 digits.
 _HUGE = re.compile(r"[0-9](?:[eE]\+?[0-9]{3}|[0-9.]{200})")
 
-#: Digits of an integer that may be too large for a float.
-_LONG_INTEGER = 300
 
 _BRACKETS = frozenset("[]{}")
 
@@ -117,20 +115,9 @@ def strict_line(text: str) -> str | None:
     """
     if not text.isascii() or text.count("[") + text.count("{") > MAX_DEPTH:
         return None
-    if not _is_accepted(text) or _may_have_long_integer(text):
+    if not _is_accepted(text) or may_have_long_integer(text):
         return None
     return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
-
-
-def _may_have_long_integer(text: str) -> bool:
-    """Return whether there may be an integer that is too large for a float; a quick check."""
-    # Such an integer covers one of these places, and has half of its digits on one side of it.
-    half = _LONG_INTEGER // 2
-    return any(
-        text[at].isdigit()
-        and (text[at - half + 1 : at].isdigit() or text[at : at + half].isdigit())
-        for at in range(_LONG_INTEGER - 1, len(text), _LONG_INTEGER)
-    )
 
 
 def _is_accepted(text: str) -> bool:

@@ -28,6 +28,7 @@ from batchrunner.policy.host_breaker import host_result
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.schedule import Pace
+from batchrunner.policy.slots import QUEUE_LAG
 
 #: How long the API must not know a run before the run counts as lost, if a control run is visible.
 LOST_AFTER = timedelta(minutes=10)
@@ -44,6 +45,8 @@ GIVEN_UP_AFTER = timedelta(minutes=30)
 LINGERING_AFTER = timedelta(minutes=2)
 #: How long a cancel has to take effect before it is sent again; doubled each time.
 FIRST_CANCEL_WAIT, MAX_CANCEL_WAIT = timedelta(seconds=5), timedelta(minutes=1)
+#: Codes of a failed run that was cancelled, in capitals.
+CANCELLED_CODES = ("CANCELLED", "CANCELED", "RUN_CANCELLED")
 #: The pace while no run has ended.
 NO_PACE = Pace()
 
@@ -61,13 +64,14 @@ def decide_run(
         shown = unmarked_run(observation, attempt.marker)  # what is stored stays as it was sent
     outcome = classify(
         shown,
-        cancel_reason=attempt.cancel_reason,
+        cancel_reason=attempt.cancel_reason or _reason_of_stop(attempt),
         expectations=attempt.expectations,
         after_result=attempt.cancelled_after_result,
     )
     if outcome is None:
         return None
-    transition = _after_deadline(attempt, outcome, now) or decide(policy, attempt.job, outcome, now)
+    put_back = _after_deadline(attempt, outcome, now) or _after_stop(attempt, shown, outcome, now)
+    transition = put_back or decide(policy, attempt.job, outcome, now)
     return AttemptDecision(
         attempt=attempt,
         transition=transition,
@@ -85,6 +89,59 @@ def _after_deadline(attempt: OpenAttempt, outcome: Outcome, now: datetime) -> Sn
         return None  # the run ended by itself, before the API cancelled it
     failure = replace(outcome, message="Cancelled for the deadline, before it had ended")
     return Snooze(at=now, failure=failure)
+
+
+def _reason_of_stop(attempt: OpenAttempt) -> FailureCategory | None:
+    return FailureCategory.TIMED_OUT if attempt.cancelled_at_stop else None
+
+
+def _after_stop(
+    attempt: OpenAttempt, observation: RunObservation, outcome: Outcome, now: datetime
+) -> Snooze | None:
+    """Put a job back if its run ended because we stopped, and not for a reason of its own."""
+    if not attempt.cancelled_at_stop or attempt.cancel_reason or not isinstance(outcome, Failed):
+        return None
+    if isinstance(observation, NotFound):
+        return Snooze(at=now, failure=outcome)  # some APIs forget what they have cancelled
+    if not isinstance(observation, Run) or not _shows_cancel(observation):
+        return None
+    started = attempt.started_at or observation.started_at or observation.steps
+    when = "; it had started meanwhile" if started else ", before it had started"
+    message = f"Cancelled because the runner stopped{when}"
+    failure = Failed(category=FailureCategory.TIMED_OUT, message=message)
+    return Snooze(at=now, failure=failure)
+
+
+def _shows_cancel(run: Run) -> bool:
+    """Return whether a run was cancelled; an API may show that as a failure with such a code."""
+    code = (run.error and run.error.code) or ""
+    return run.status is RunStatus.CANCELLED or (
+        run.status is RunStatus.FAILED and code.upper() in CANCELLED_CODES
+    )
+
+
+def may_cancel_at_stop(
+    attempt: OpenAttempt, observation: RunObservation, now: datetime, *, at_once: bool
+) -> bool:
+    """
+    Whether a stop cancels an attempt's run: it costs nothing, as it has not started.
+
+    A run that was submitted only just now is about to start, and is left alone unless *at_once*.
+    """
+    if not isinstance(observation, Run) or observation.unknown_status is not None:
+        return False
+    started = attempt.started_at or observation.started_at or observation.steps
+    if observation.status is not RunStatus.PENDING or started or observation.result is not None:
+        return False
+    return at_once or now - attempt.opened_at > QUEUE_LAG
+
+
+def has_started_before_cancel(decision: AttemptDecision) -> bool:
+    """Whether an attempt's run was to be cancelled at a stop, and had started meanwhile."""
+    attempt, run = decision.attempt, decision.run
+    if not isinstance(attempt, OpenAttempt) or not attempt.cancelled_at_stop or run is None:
+        return False
+    return not _shows_cancel(run) or bool(attempt.started_at or run.started_at or run.steps)
 
 
 def lingers(observation: RunObservation) -> bool:

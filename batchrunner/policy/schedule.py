@@ -58,6 +58,13 @@ class Pace:
         return max(min(lead, limit), MIN_LEAD)
 
 
+def until_over(window: Window, now: datetime) -> timedelta:
+    """Return how long it takes until a window is OVER; very long if it never is, or is already."""
+    if window.closes is None or window.closes - now <= LAST_CALL:
+        return timedelta.max
+    return window.closes - now - LAST_CALL
+
+
 def phase(window: Window, now: datetime, pace: Pace, limit: timedelta) -> Phase:
     """Say which part of a window *now* is in; *limit* is the longest time that a run may take."""
     if window.opens is not None and now < window.opens:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from math import ceil
+from math import ceil, sqrt
 
 from batchrunner.model import AUTO
 from batchrunner.model.job_file import MAX_CONCURRENCY
@@ -16,8 +16,8 @@ QUEUE_LAG = timedelta(seconds=10)
 #: Consecutive polls that must see fewer runs than slots before the number of slots is lowered: a
 #: single poll may see a slot between two runs.
 MIN_POLLS_TO_LEARN = 2
-#: Runs submitted ahead for each run that ends between two polls (figures: docs/ledger.md).
-RUNS_AHEAD = 1.5
+#: By how many times its square root more runs may end between two polls than on average.
+SPREAD_OF_ENDS = 1.5
 
 
 def concurrency_limit(asked: int, learned: int | None, accepted: int | None = None) -> int:
@@ -82,7 +82,21 @@ class Capacity:
         *interval* is the time between polls. Runs that are *stuck* in the queue get no slot.
         """
         ends = self.slots * interval / typical if typical else 0.0
-        return min(self.slots + max(ceil(RUNS_AHEAD * ends), 1) + stuck, MAX_CONCURRENCY)
+        return min(self.slots + max(runs_ahead(ends), 1) + stuck, MAX_CONCURRENCY)
+
+
+def runs_ahead(ends: float) -> int:
+    """
+    Return how many runs to have waiting for slots, if *ends* runs end between two polls on average.
+
+    The number that really ends varies by about its square root, and some are spare for that.
+    """
+    return ceil(ends + SPREAD_OF_ENDS * sqrt(ends))
+
+
+def ends_covered(ahead: int) -> float:
+    """Return how many runs may end on average between two polls while *ahead* runs wait."""
+    return ((sqrt(SPREAD_OF_ENDS**2 + 4 * ahead) - SPREAD_OF_ENDS) / 2) ** 2
 
 
 def learn_slots(known: Capacity, queue: SlotUsage, limit: int) -> Capacity:

@@ -25,6 +25,7 @@ from batchrunner.policy.run_decision import (
     give_up,
     is_overdue,
     lingers,
+    may_cancel_at_stop,
     next_cancel,
     reset_after_clock_jump,
     with_cancel_answer,
@@ -32,9 +33,9 @@ from batchrunner.policy.run_decision import (
 from batchrunner.policy.schedule import Phase
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import RunnerContext
-from batchrunner.runner.events import CancelledForDeadline
+from batchrunner.runner.events import CancelledAtStop, CancelledForDeadline
 from batchrunner.runner.run_fetcher import RunFetcher, cancel, chunks
-from batchrunner.store.attempts import apply_poll, request_cancel
+from batchrunner.store.attempts import apply_poll, request_cancel, request_cancel_at_stop
 
 #: An attempt and what the newest poll showed of its run.
 ObservedAttempt: TypeAlias = tuple[OpenAttempt, RunObservation]
@@ -72,6 +73,7 @@ class Canceller:
             late = [a.attempt_id for a, _ in wanted if a.attempt_id not in to_cancel]
             await self._record_for_deadline(late)
             to_cancel += late
+        to_cancel += await self._record_at_stop(wanted, to_cancel)
         await self._ask([a.run_id for a, _ in unfinished if a.attempt_id in to_cancel])
 
     async def _ask(self, run_ids: Sequence[str]) -> None:
@@ -156,6 +158,27 @@ class Canceller:
         begins = observation.started_at or observation.created_at
         known = self._first_shown.setdefault((observation.run_id, observation.status), begins)
         return observation if known == begins else replace(observation, shown_at=None)
+
+    async def _record_at_stop(
+        self, wanted: Sequence[ObservedAttempt], others: Sequence[int]
+    ) -> list[int]:
+        """Write which runs are going to be cancelled because they have not started; return them."""
+        context = self._context
+        asked, landing = context.stop.asked, context.phase is Phase.LANDING
+        if not (asked or landing) or not context.stop.knows_its_runs:
+            return []
+        now = context.now()
+        waiting = [
+            attempt
+            for attempt, run in wanted
+            if attempt.attempt_id not in others
+            and may_cancel_at_stop(attempt, run, now, at_once=asked)
+        ]
+        new = [each.attempt_id for each in waiting if not each.cancelled_at_stop]
+        if new:
+            await context.write(request_cancel_at_stop, context.owner.id, new)
+            context.notify(CancelledAtStop(runs=len(new)))
+        return [each.attempt_id for each in waiting]
 
     async def _record_for_deadline(self, attempt_ids: list[int]) -> None:
         if attempt_ids:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
 from batchrunner.model import Batch, Owner, WorkLeft
+from batchrunner.policy.fair_shares import DB_POLL_INTERVAL
 from batchrunner.policy.retry_rules import Policy
-from batchrunner.policy.schedule import Phase, Window, phase
+from batchrunner.policy.schedule import Phase, Window, phase, until_over
 from batchrunner.runner.backpressure import RequestGates
 from batchrunner.runner.events import Event
 from batchrunner.runner.monotonic_clock import MonotonicClock
 from batchrunner.runner.offload import Offload, RetryingOffload
 from batchrunner.runner.run_durations import RunDurations
+from batchrunner.runner.shared_answer import SharedAnswer
 from batchrunner.runner.stop_state import StopState
 from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.runner.wakeup import WakeUp
@@ -30,7 +32,7 @@ from batchrunner.tinyfish.client import TinyFishClient
 #: Requests of one kind in progress at once; each may carry a hundred runs.
 MAX_PARALLEL_REQUESTS = 4
 #: Longest time between two reads of the database, which other processes may have changed.
-DB_POLL_SECONDS = 2.0
+DB_POLL_SECONDS = DB_POLL_INTERVAL.total_seconds()
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,6 +60,7 @@ class RunnerContext:
     durations: RunDurations = field(default_factory=RunDurations, init=False)
     work_changed: WakeUp = field(default_factory=WakeUp, init=False)  #: slots, jobs or plans
     results_added: WakeUp = field(default_factory=WakeUp, init=False)  #: attempts were closed
+    jobs_left: bool = field(default=True, init=False)  #: some job is still to be submitted
     closed_attempts: int = field(default=0, init=False)  #: by this runner
     unanswered_added: WakeUp = field(default_factory=WakeUp, init=False)  #: a search is due
     runs_recorded_at: datetime | None = field(default=None, init=False)  #: newest ids of runs
@@ -65,11 +68,13 @@ class RunnerContext:
     offload: RetryingOffload = field(init=False)  #: runs a store call until the database answers
     stop: StopState = field(init=False)
     gates: RequestGates = field(init=False)
+    _work_left: SharedAnswer[WorkLeft] = field(init=False)
 
     def __post_init__(self) -> None:
         """Start with open gates and no reason to stop."""
         self.policy = Policy.of(self.batch.settings)
         self.offload = RetryingOffload(self.offload_once, self.now, self.notify)
+        self._work_left = SharedAnswer(self._read_work_left, self.store.change_mark)
         self.stop = StopState(self.work_changed)
         self.gates = RequestGates(
             policy=self.policy,
@@ -88,6 +93,11 @@ class RunnerContext:
         """Where this runner is in the window in which it may submit jobs."""
         # The user means a deadline by the wall clock; the store's time may be ahead of it.
         return phase(self.window, self.clock.wall, self.durations.total, self.policy.running_limit)
+
+    @property
+    def until_over(self) -> timedelta:
+        """How long it takes until the runs in flight are cancelled for the deadline."""
+        return until_over(self.window, self.clock.wall)
 
     async def read(
         self,
@@ -114,8 +124,15 @@ class RunnerContext:
         await self.write(renew_lease, self.owner.id, self.now())
 
     async def work_left(self) -> WorkLeft:
-        """Return how much work is left."""
-        return await self.read(work_left, self.owner.id, self.batch.id, self.part)
+        """Return how much work is left; the database is asked again only after a change."""
+        return await self.offload(lambda: self._work_left.get(self.now()))
+
+    async def work_left_now(self) -> WorkLeft:
+        """Read how much work is left."""
+        return await self.offload(self._read_work_left)
+
+    def _read_work_left(self) -> WorkLeft:
+        return self.store.read(work_left, self.owner.id, self.batch.id, self.part)
 
     def wake_all(self) -> None:
         """Let every waiting loop read the clock again."""

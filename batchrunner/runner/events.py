@@ -141,6 +141,21 @@ class CancelledForDeadline:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CancelledAtStop:
+    """Runs were cancelled because the runner stops and they have not started."""
+
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartedBeforeCancel:
+    """Runs that were to be cancelled before they started have started, and have ended."""
+
+    runs: int
+    steps: int  #: that they used
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownRunsFound:
     """An audit found runs of this batch that the database did not know."""
 
@@ -185,7 +200,9 @@ Event = (
     | BatchResumed
     | ScheduleChanged
     | WebhookDropped
+    | CancelledAtStop
     | CancelledForDeadline
+    | StartedBeforeCancel
     | ConcurrencyChanged
     | AccountLimitMet
     | HostsParked

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import anyio
 
 from batchrunner.model import Owner
+from batchrunner.policy.schedule import Phase
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsRescued, ClockJumped
 from batchrunner.runner.offload import T
@@ -41,9 +42,9 @@ class Heartbeat:
         context = self._context
         clock = context.clock
         clock.start_at(await context.offload(lambda: context.store.read(store_time, clock.wall)))
-        await context.offload(
-            lambda: context.store.write(register_owner, context.owner, context.now())
-        )
+        submits = not context.stop.draining and context.phase is Phase.OPEN
+        batch_id = context.batch.id if submits else None
+        await context.write(register_owner, context.owner, context.now(), batch_id)
         self._renewed_at = context.now()
 
     async def run(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import anyio
 
@@ -17,22 +17,29 @@ from batchrunner.model import (
     RunObservation,
     RunStatus,
 )
+from batchrunner.model.hosts import host_of
 from batchrunner.policy.poll_interval import (
-    MAX_POLL_INTERVAL,
     MAX_SAVED_POLLS,
+    POLL_RULES,
     WEBHOOK_POLL_GAP,
+    InFlight,
+    in_flight_now,
     poll_interval,
+    typical_duration,
 )
 from batchrunner.policy.run_decision import (
     believed_after,
     decide_run,
+    has_started_before_cancel,
     is_lost,
     reset_after_clock_jump,
 )
+from batchrunner.policy.schedule import Phase
 from batchrunner.runner.backpressure import pool_wide_failures
 from batchrunner.runner.canceller import Canceller, ObservedAttempt
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import DB_POLL_SECONDS, RunnerContext
+from batchrunner.runner.events import StartedBeforeCancel
 from batchrunner.runner.mismatch_fixer import MismatchFixer
 from batchrunner.runner.notices import ParkedHostNotice
 from batchrunner.runner.run_fetcher import RunFetcher
@@ -55,7 +62,8 @@ class Poller:
         self._context = context
         self._fetcher = RunFetcher(context)
         self._mismatch_fixer = MismatchFixer(context)
-        self._missing = ConditionTimer(context.now(), MAX_POLL_INTERVAL)
+        self._rule = POLL_RULES[context.batch.settings.looks]
+        self._missing = ConditionTimer(context.now(), self._rule.longest_rarely)
         self._vanished = VanishedRuns(context)
         self._canceller = Canceller(context, self._fetcher)
         self._parked_hosts = ParkedHostNotice(context)
@@ -63,6 +71,7 @@ class Poller:
         self._webhook_asked = False  # a webhook asked for this poll
         self._webhooks_arrive = False  # a webhook reported the newest runs that ended
         self._all_were_over = True  # no poll has shown a run that goes on: each pays at once
+        self._knows_stop = False  # the newest poll began after the user asked to stop
         self._saved_polls = 0.0  # polls that were put off, and that webhooks may use up
 
     async def poll(self) -> bool:
@@ -74,25 +83,26 @@ class Poller:
         context = self._context
         await context.gates.poll.wait_until_open()
         self._webhook_asked = context.webhook_wakeup.take_pending()
+        self._knows_stop = context.stop.asked
         attempts = await self._open_attempts()
         if not attempts:
             await context.work_changed.wait(DB_POLL_SECONDS)
             return False
-        observed, all_over = await self._fetch(attempts), False
+        observed, ended, open_now = await self._fetch(attempts), 0, attempts
         if observed is not None:
             now, observed = context.now(), self._canceller.completed(observed)
             decisions, unfinished = await self._decide_offloaded(observed, now)
             unfinished = await self._apply(decisions, unfinished, now)
             await self._canceller.cancel(observed, unfinished)
-            all_over = not unfinished and len(observed) == len(attempts)
-        self._all_were_over &= all_over
+            ended, open_now = len(decisions), [attempt for attempt, _ in unfinished]
         if given_up := await self._canceller.give_up(attempts):
             report_closed(context, given_up)
-        oldest = context.now() - min(attempt.opened_at for attempt in attempts)
+        all_over = ended == len(attempts)
+        self._all_were_over &= all_over
         if self._fetcher.put_off:
             await context.clock_jumped.wait(PUT_OFF_SECONDS)
         elif not self._all_were_over:
-            await self._wait_for_next_poll(oldest)
+            await self._wait_for_next_poll(open_now or attempts, ended)
         return not all_over
 
     async def _open_attempts(self) -> list[OpenAttempt]:
@@ -170,8 +180,16 @@ class Poller:
             failures = pool_wide_failures(applied)
             context.gates.apply_backpressure(failures, context.gates.create)
             report_closed(context, applied)
+            self._report_started(applied)
             await self._parked_hosts.report_changes(applied)
         return [(_with_observation(a, run, now), run) for a, run in unfinished]
+
+    def _report_started(self, applied: Sequence[AttemptDecision]) -> None:
+        """Report what runs cost that had started before they could be cancelled at a stop."""
+        paid = [decision.run for decision in applied if has_started_before_cancel(decision)]
+        if paid:
+            steps = sum(run.steps or 0 for run in paid if run)
+            self._context.notify(StartedBeforeCancel(runs=len(paid), steps=steps))
 
     def _learn(self, applied: Sequence[AttemptDecision]) -> None:
         """Learn how long runs take from attempts that were closed."""
@@ -179,26 +197,57 @@ class Poller:
             if isinstance(decision.attempt, OpenAttempt):
                 self._canceller.forget(decision.attempt.run_id)
                 self._context.durations.learn(decision.attempt, self._context.now())
+                self._learn_of_host(decision.attempt, decision.run)
 
-    async def _wait_for_next_poll(self, oldest: timedelta) -> None:
+    def _learn_of_host(self, attempt: OpenAttempt, run: Run | None) -> None:
+        """Learn how long a run takes on its host, by the API's times if it shows them."""
+        if attempt.cancel_reason is not None or run is None:
+            return
+        took = self._context.now() - (attempt.started_at or attempt.opened_at)
+        if run.started_at and run.finished_at and run.finished_at >= run.started_at:
+            took = run.finished_at - run.started_at
+        self._context.durations.by_host.learn(host_of(attempt.url), took)
+
+    async def _wait_for_next_poll(self, attempts: Sequence[OpenAttempt], ended: int) -> None:
         """
-        Wait until the next poll is worthwhile.
+        Wait until the next poll is worthwhile: *ended* runs have ended, those of *attempts* go on.
 
         A webhook brings it forward by as much as earlier polls were put off: on average there are
         no more polls than without webhooks, however many webhooks arrive.
         """
-        context, typical = self._context, self._context.durations.typical
-        interval = poll_interval(typical, oldest)
-        await self._slot_tuner.learn(interval, typical)
+        context, rule = self._context, self._rule
+        now = context.now()
+        ages = [now - a.started_at for a in attempts if a.started_at and not a.cancel_reason]
+        typical = typical_duration(context.durations.running, ages)
+        in_flight = self._in_flight(attempts, ended, now, queue_known=typical is None)
+        interval = poll_interval(rule, typical, in_flight)
+        await self._slot_tuner.learn(rule, interval, typical)
         began, usual = anyio.current_time(), interval.total_seconds()
-        longest = poll_interval(typical, oldest, webhooks_expected=self._webhooks_arrive)
-        await context.webhook_wakeup.wait(longest.total_seconds())
-        if context.webhook_wakeup.pending:
+        longest = poll_interval(rule, typical, in_flight, webhooks_expected=self._webhooks_arrive)
+        if self._knows_stop or not context.stop.asked:
+            await context.webhook_wakeup.wait(min(longest, context.until_over).total_seconds())
+        if context.stop.asked and not self._knows_stop:
+            # The next poll cancels runs that have not started.
+            await context.clock_jumped.wait(WEBHOOK_POLL_GAP.total_seconds())
+        elif context.webhook_wakeup.pending:
             shortest = min(WEBHOOK_POLL_GAP.total_seconds(), usual)
             soonest = max(usual * (1 - self._saved_polls), shortest)
             await context.clock_jumped.wait(began + soonest - anyio.current_time())
         intervals = (anyio.current_time() - began) / usual
         self._saved_polls = min(max(self._saved_polls + intervals - 1, 0.0), MAX_SAVED_POLLS)
+
+    def _in_flight(
+        self, attempts: Sequence[OpenAttempt], ended: int, now: datetime, *, queue_known: bool
+    ) -> InFlight:
+        context = self._context
+        return in_flight_now(
+            attempts,
+            ended,
+            now,
+            queue_known=queue_known or self._slot_tuner.queue_found,
+            jobs_left=context.jobs_left,
+            stopping=context.stop.draining or context.phase is Phase.OVER,
+        )
 
 
 def _with_observation(

@@ -119,8 +119,13 @@ class Runner:
         return self._auditor.report
 
     def drain(self) -> None:
-        """Submit nothing more, and return when none of our runs is in flight."""
-        self._context.stop.drain()
+        """
+        Submit nothing more, and return when none of our runs is in flight.
+
+        Runs that have not started are cancelled; their jobs are available again.
+        """
+        self._context.stop.drain_as_asked()
+        self._context.webhook_wakeup.wake()
 
     async def run(self) -> ExitReason:
         """
@@ -164,7 +169,7 @@ class Runner:
             exit_reason = self._exit_reason(await self._context.work_left())
             if exit_reason is not None:
                 await self._check_all_runs(exit_reason)  # may adopt a run
-                exit_reason = self._exit_reason(await self._context.work_left())
+                exit_reason = self._exit_reason(await self._context.work_left_now())
             if exit_reason is not None:
                 return exit_reason
             while await poller.poll() and not self._context.stop.polling_disabled:

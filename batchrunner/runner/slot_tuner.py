@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from batchrunner.policy.poll_interval import PollRule
 from batchrunner.policy.slots import Capacity, learn_slots
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import ConcurrencyChanged
@@ -22,8 +23,17 @@ class SlotTuner:
         self._capacity: Capacity | None = None
         self._next_read_at = self._next_try_at = context.now()
 
-    async def learn(self, interval: timedelta, typical: timedelta | None) -> None:
-        """Read the queue of all runners together, and set the limit to what it shows."""
+    @property
+    def queue_found(self) -> bool:
+        """Whether the API was seen to queue runs above the account's slots."""
+        return self._capacity is not None and self._capacity.found
+
+    async def learn(self, rule: PollRule, interval: timedelta, typical: timedelta | None) -> None:
+        """
+        Read the queue of all runners together, and set the limit to what it shows.
+
+        Once there is a queue, enough runs wait for polls as rare as the *rule* says.
+        """
         await self._try_one_more()
         context = self._context
         if context.now() < self._next_read_at:
@@ -38,6 +48,8 @@ class SlotTuner:
         # A limit keeps one run more than there are slots, which waits: so it shows the slots.
         before = self._capacity or Capacity(slots=max(limit - 1, 1))
         self._capacity = learn_slots(before, queue, limit)
+        if self._capacity.found and typical is not None:
+            interval = rule.rare(typical)
         new_limit = self._capacity.limit(interval, typical, queue.stuck)
         if new_limit != limit:
             await context.offload(

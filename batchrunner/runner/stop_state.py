@@ -17,6 +17,7 @@ class StopState:
 
     work_changed: WakeUp
     draining: bool = False  #: submit nothing more
+    asked: bool = False  #: by the user: runs that have not started are cancelled
     failure: Failed | None = None  #: why nothing more can be submitted
     polling_disabled: bool = False  #: polls fail for good as well, so do not even poll
     audit_stop: AuditStop | None = None  #: what an audit found, after which nothing is submitted
@@ -27,6 +28,16 @@ class StopState:
         """Submit nothing more; runs in flight are polled to their end."""
         self.draining = True
         self.work_changed.notify()
+
+    def drain_as_asked(self) -> None:
+        """Submit nothing more, and cancel runs that have not started, as the user asked."""
+        self.asked = True
+        self.drain()
+
+    @property
+    def knows_its_runs(self) -> bool:
+        """Whether the first audit found no sign that another database has the same runs."""
+        return self.audited.is_set() and self.audit_stop is None
 
     def stop(self, failure: Failed, *, polling_disabled: bool) -> None:
         """

@@ -33,6 +33,7 @@ from batchrunner.policy.create_outcome import (
     settle_withdrawn,
     settle_without_webhook,
 )
+from batchrunner.policy.fair_shares import LeftSlots
 from batchrunner.policy.schedule import Phase
 from batchrunner.runner.backpressure import pool_wide_failures
 from batchrunner.runner.context import DB_POLL_SECONDS, MAX_PARALLEL_REQUESTS, RunnerContext
@@ -45,6 +46,7 @@ from batchrunner.runner.events import (
     ScheduleChanged,
     WebhookDropped,
 )
+from batchrunner.runner.last_jobs import LastJobsFirst
 from batchrunner.runner.limit_learner import LimitLearner
 from batchrunner.runner.notices import CreditNotice
 from batchrunner.runner.offload import StoreOutage
@@ -54,6 +56,7 @@ from batchrunner.runner.submission_record import mark_unanswered, record_runs, s
 from batchrunner.store.claims import budget_status, claim_jobs
 from batchrunner.store.database import StoreError
 from batchrunner.store.errors import OwnerForgotten
+from batchrunner.store.fair_shares import want_nothing, want_slots
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.submissions import mark_intended_unanswered
 
@@ -83,9 +86,12 @@ class Submitter:
         self._refusal_check = RefusalCheck(context)
         self._route = CreateRoute()
         self._limit = LimitLearner(context)
+        self._last_jobs = LastJobsFirst(context)
         #: Runs in a create request; fewer while the credits cover fewer.
         self._max_runs = MAX_RUNS_PER_REQUEST
         self._newest_attempt = 0  # id of the newest attempt that this owner has opened
+        self._left = LeftSlots()
+        self._wants_slots = True  # other runners leave it its share
         self._outage = StoreOutage(context.now, context.notify)
         self._reported_pause: Pause | None = None
         self._reported_phase = Phase.OPEN
@@ -103,15 +109,21 @@ class Submitter:
             await self._credits.note()
             await context.gates.create.wait_until_open()
             if self._report_phase() is not Phase.OPEN or context.stop.draining:
+                context.jobs_left = False
+                await self._want_nothing()
                 await context.work_changed.wait(DB_POLL_SECONDS)
                 continue
             work_left = await context.work_left()
+            context.jobs_left = work_left.due_at is not None
             self._report_pause(work_left.pause)
             # A claim that cannot bring anything would only keep others from the database.
             claimed = []
             if work_left.has_claimable_work(context.now()):
                 await self._refusal_check.confirm_due()
                 claimed = await self._claim()
+            else:
+                await self._wait_for_share(work_left)
+            self._wants_slots = True
             if claimed:
                 context.stop.budget_used_up = False
                 await self._submit_all(claimed)
@@ -120,9 +132,23 @@ class Submitter:
             elif not claimed:
                 await self._wait_for_due(work_left)
 
+    async def _wait_for_share(self, work_left: WorkLeft) -> None:
+        """Ask other runners for a share if they have all slots; nothing is left by them now."""
+        context = self._context
+        self._left.forget()
+        if work_left.is_left_out(context.now()):
+            await context.write(want_slots, context.owner.id, context.batch.id, context.now())
+
+    async def _want_nothing(self) -> None:
+        """Tell other runners once that they need not leave slots to this one."""
+        if self._wants_slots:
+            self._wants_slots = False
+            await self._context.write(want_nothing, self._context.owner.id)
+
     async def _claim(self) -> list[Submission]:
         """Claim due jobs; if the database fails meanwhile, the claimed jobs are unanswered."""
         context, max_runs = self._context, 1 if self._route.singly else self._max_runs
+        first = await self._last_jobs.order()
         try:
             claimed = await context.offload_once(
                 lambda: context.store.write(
@@ -134,7 +160,9 @@ class Submitter:
                     context.key_digest,
                     part=context.part,
                     ground=context.captures_html,
+                    first=first,
                     new_token=context.store.new_token,
+                    left=None if context.submit_once else self._left,
                 )
             )
         except StoreError as error:
@@ -145,6 +173,7 @@ class Submitter:
         else:
             self._outage.end()
             self._newest_attempt = newest_attempt(claimed, self._newest_attempt, context.owner.id)
+            self._last_jobs.claimed(each.job.id for one in claimed for each in one.attempts)
             return claimed
         # This runner sends nothing now, so every intended submission is one that it never saw.
         await context.offload(
@@ -169,6 +198,8 @@ class Submitter:
         wait = (due_at - self._context.now()).total_seconds() if due_at else DB_POLL_SECONDS
         # A job that is due and was not claimed waits for a slot.
         seconds = min(wait, DB_POLL_SECONDS) if wait > 0 else DB_POLL_SECONDS
+        if ripe_at := self._left.ripe_at():
+            seconds = min(seconds, max((ripe_at - self._context.now()).total_seconds(), 0.01))
         await self._context.work_changed.wait(seconds)
 
     async def _is_budget_used_up(self) -> bool:

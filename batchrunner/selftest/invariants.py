@@ -427,7 +427,9 @@ def _check_time_limits(
         if run.fault == "cancelled":
             continue  # by somebody else, although polls may not have shown it
         timed_out = (
-            attempt.outcome == FailureCategory.TIMED_OUT and not attempt.cancelled_for_deadline
+            attempt.outcome == FailureCategory.TIMED_OUT
+            and not attempt.cancelled_for_deadline
+            and not attempt.cancelled_at_stop
         )
         if timed_out and run.finished_at:
             _check_time_limit(settings, own[attempt.job_id], run)

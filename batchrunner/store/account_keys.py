@@ -46,7 +46,18 @@ def check_key(tx: Connection, batch_id: int, key: str | None) -> None:
     Raises:
         KeyReplaced: It is not.
     """
-    if key is not None and key not in known_keys(tx, batch_id):
+    if key is not None:
+        check_listed(tx.execute(_KEYS, {"batch": batch_id}).scalar_one(), key)
+
+
+def check_listed(stored: str | None, key: str | None) -> None:
+    """
+    Check that a key is one of a row's digests; None passes.
+
+    Raises:
+        KeyReplaced: It is not.
+    """
+    if key is not None and key not in listed(stored):
         raise KeyReplaced(key)
 
 

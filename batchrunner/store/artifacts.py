@@ -33,6 +33,7 @@ from batchrunner.store.conditions import is_current
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import artifacts, attempts, batches, jobs, owners
 from batchrunner.store.serialization import options_of
+from batchrunner.store.value_lists import is_one_of
 
 _COLUMNS = ["attempt_id", "kind", "step", "batch_id", "name", "state"]
 _TO_LIST = select(
@@ -44,7 +45,7 @@ _TO_LIST = select(
     literal(ArtifactState.WANTED.value),
 ).where(attempts.c.closed_at.is_not(None), attempts.c.run_id.is_not(None))
 _CLOSED_NOW = _TO_LIST.join(batches, batches.c.id == attempts.c.batch_id).where(
-    attempts.c.id.in_(bindparam("attempts", expanding=True)), batches.c.artifacts
+    is_one_of(attempts.c.id, "attempts"), batches.c.artifacts
 )
 
 

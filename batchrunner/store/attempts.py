@@ -2,61 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any
 
-from sqlalchemy import (
-    BindParameter,
-    Connection,
-    Row,
-    String,
-    Text,
-    and_,
-    bindparam,
-    case,
-    func,
-    insert,
-    literal,
-    not_,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import BindParameter, Connection, Row, bindparam, select, update
 
-from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
-from batchrunner.classify import verdict_of_transition
 from batchrunner.model import (
     AttemptDecision,
-    Failed,
     FailureCategory,
     Finish,
-    JobState,
     OpenAttempt,
-    Retry,
     Run,
-    RunHelp,
     RunObservation,
     RunStatus,
-    Snooze,
-    Transition,
 )
-from batchrunner.model.outcomes import findings_of_transition
 from batchrunner.store import artifacts, host_breaker, host_escalation, revisions
-from batchrunner.store.column_types import UtcDateTime
-from batchrunner.store.conditions import is_current
+from batchrunner.store.attempt_closing import close_attempts, move_jobs
+from batchrunner.store.bulk_update import BulkUpdate
+from batchrunner.store.instants import instant_text
 from batchrunner.store.job_values import attempt_start_of, expectations_in, job_of
-from batchrunner.store.schema import attempts, jobs, results, submissions
-from batchrunner.store.serialization import (
-    findings_text,
-    help_text,
-    json_text,
-    limits_of,
-    marker_of,
-    run_error_text,
-)
+from batchrunner.store.schema import attempts, jobs, submissions
+from batchrunner.store.serialization import limits_of, marker_of
 from batchrunner.store.store import Store
+from batchrunner.store.value_lists import is_one_of
 
 _owner: BindParameter[str] = bindparam("owner")
 _held = (attempts.c.owner_id == _owner, attempts.c.closed_at.is_(None))
@@ -76,6 +46,7 @@ _RUNS_IN_FLIGHT = (
         attempts.c.cancel_reason,
         attempts.c.cancelled_for_deadline,
         attempts.c.cancelled_after_result,
+        attempts.c.cancelled_at_stop,
         attempts.c.missing_since,
         attempts.c.escalation_steps,
         attempts.c.escalation_ids,
@@ -123,6 +94,7 @@ def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAtt
             cancel_reason=FailureCategory(row.cancel_reason) if row.cancel_reason else None,
             cancelled_for_deadline=row.cancelled_for_deadline,
             cancelled_after_result=row.cancelled_after_result,
+            cancelled_at_stop=row.cancelled_at_stop,
             missing_since=row.missing_since,
             expectations=expectations_in(options.get(row.output_schema_digest), row),
             limits=limits_of(row.limits),
@@ -147,15 +119,7 @@ def _options_by_schema(tx: Connection, rows: Sequence[Row[Any]]) -> dict[str, st
     }
 
 
-_OBSERVE = (
-    update(attempts)
-    .where(attempts.c.id == bindparam("attempt"), *_held)
-    .values(
-        run_status=bindparam("new_status"),
-        seen_running_at=bindparam("new_started_at"),
-        missing_since=bindparam("new_missing_since"),
-    )
-)
+_OBSERVE = BulkUpdate(attempts, ("run_status", "seen_running_at", "missing_since"), *_held)
 
 
 def apply_poll(
@@ -180,7 +144,7 @@ def _apply_poll(
     tx: Connection,
     owner_id: str,
     decisions: Sequence[AttemptDecision],
-    changes: Sequence[Mapping[str, Any]],
+    changes: Sequence[tuple[Any, ...]],
     now: datetime,
 ) -> list[AttemptDecision]:
     observe(tx, owner_id, changes)
@@ -189,7 +153,7 @@ def _apply_poll(
 
 def observed_changes(
     observed: Iterable[tuple[OpenAttempt, RunObservation]], now: datetime
-) -> list[dict[str, Any]]:
+) -> list[tuple[Any, ...]]:
     """Return what changed about runs that continue."""
     return [
         change
@@ -198,15 +162,15 @@ def observed_changes(
     ]
 
 
-def observe(tx: Connection, owner_id: str, changes: Sequence[Mapping[str, Any]]) -> None:
+def observe(tx: Connection, owner_id: str, changes: Sequence[tuple[Any, ...]]) -> None:
     """Record what changed about runs that continue."""
-    if changes:
-        tx.execute(_OBSERVE, [{"owner": owner_id, **change} for change in changes])
+    _OBSERVE.execute(tx, changes, owner=owner_id)
 
 
 def _change(
     attempt: OpenAttempt, observation: RunObservation, now: datetime
-) -> dict[str, Any] | None:
+) -> tuple[Any, ...] | None:
+    """Return an attempt's id and its new values of the columns of `_OBSERVE`."""
     status, started_at, missing_since = attempt.status, attempt.started_at, None
     if not isinstance(observation, Run):
         missing_since = attempt.missing_since or now
@@ -221,12 +185,7 @@ def _change(
         attempt.missing_since,
     ):
         return None
-    return {
-        "attempt": attempt.attempt_id,
-        "new_status": status,
-        "new_started_at": started_at,
-        "new_missing_since": missing_since,
-    }
+    return (attempt.attempt_id, status, instant_text(started_at), instant_text(missing_since))
 
 
 _REQUEST_CANCEL = (
@@ -263,6 +222,22 @@ def request_cancel(
     tx.execute(_REQUEST_CANCEL, {"attempts": attempt_ids, "owner": owner_id, **values})
 
 
+_CANCEL_AT_STOP = (
+    update(attempts)
+    .where(attempts.c.id.in_(bindparam("attempts", expanding=True)), *_held)
+    .values(cancelled_at_stop=True)
+)
+
+
+def request_cancel_at_stop(tx: Connection, owner_id: str, attempt_ids: Sequence[int]) -> None:
+    """
+    Record that the API will be asked to cancel these attempts' runs, as they have not started.
+
+    A run that has started meanwhile goes on like any other, with its own time limits.
+    """
+    tx.execute(_CANCEL_AT_STOP, {"attempts": attempt_ids, "owner": owner_id})
+
+
 def apply_decisions(
     tx: Connection, owner_id: str, decisions: Sequence[AttemptDecision], now: datetime
 ) -> list[AttemptDecision]:
@@ -277,16 +252,9 @@ def apply_decisions(
     applied = [decision for decision in decisions if decision.attempt.attempt_id in held]
     if not applied:
         return []
-    bodies = [
-        {"attempt_id": decision.attempt.attempt_id, "body": decision.run.result}
-        for decision in applied
-        if decision.run and decision.run.result is not None
-    ]
-    if bodies:
-        tx.execute(insert(results), bodies)
-    tx.execute(_CLOSE_ATTEMPT, [{"now": now, **_closing(decision)} for decision in applied])
+    close_attempts(tx, applied, now)
     artifacts.want_artifacts_of(tx, [decision.attempt.attempt_id for decision in applied])
-    _move_jobs(tx, applied, now)
+    move_jobs(tx, applied, now)
     batch_id = held[applied[0].attempt.attempt_id]
     _follow_suspects(tx, applied, now)
     host_escalation.record_escalation_results(tx, batch_id, applied)
@@ -310,153 +278,7 @@ def _follow_suspects(tx: Connection, applied: Sequence[AttemptDecision], now: da
 
 _STILL_HELD = (
     select(attempts.c.id, attempts.c.batch_id)
-    .where(attempts.c.id.in_(bindparam("attempts", expanding=True)), *_held)
+    .where(is_one_of(attempts.c.id, "attempts"), *_held)
     .order_by(attempts.c.id)  # every function locks rows in this order
     .with_for_update()
 )
-_CLOSE_ATTEMPT = (
-    update(attempts)
-    .where(attempts.c.id == bindparam("attempt"))
-    .values(
-        closed_at=bindparam("now"),
-        outcome=bindparam("new_outcome"),
-        counted=bindparam("new_counted"),
-        code=bindparam("new_code"),
-        message=bindparam("new_message"),
-        findings=bindparam("new_findings"),
-        verdict=bindparam("new_verdict"),
-        verdict_rule=bindparam("new_verdict_rule"),
-        retry_at=bindparam("new_retry_at"),
-        run_status=bindparam("new_run_status"),
-        run_started_at=bindparam("new_run_started_at"),
-        run_finished_at=bindparam("new_run_finished_at"),
-        steps=bindparam("new_steps"),
-        help=bindparam("new_help"),
-        run_error=bindparam("new_run_error"),
-    )
-)
-
-
-def _closing(decision: AttemptDecision) -> dict[str, Any]:
-    transition, run = decision.transition, decision.run
-    failure = transition.failure
-    said = failure or (transition.remark if isinstance(transition, Finish) else None)
-    findings = findings_of_transition(transition)
-    return {
-        "attempt": decision.attempt.attempt_id,
-        "new_outcome": failure.category if failure else "succeeded",
-        "new_counted": not isinstance(transition, Snooze),
-        "new_code": said.code if said else None,
-        "new_message": said.message if said else None,
-        "new_findings": findings_text(findings),
-        "new_verdict": verdict_of_transition(transition),
-        "new_verdict_rule": findings[0].rule if findings else None,
-        "new_retry_at": None if isinstance(transition, Finish) else transition.at,
-        "new_run_status": run.status if run else None,
-        "new_run_started_at": run.started_at if run else None,
-        "new_run_finished_at": run.finished_at if run else None,
-        "new_steps": run.steps if run else None,
-        "new_help": help_text(_advice(run, failure)),
-        "new_run_error": run_error_text(run),
-    }
-
-
-def _advice(run: Run | None, failure: Failed | None) -> RunHelp | None:
-    return (run and run.help) or (failure and failure.help) or None
-
-
-#: These jobs were cancelled, changed or withdrawn while their attempts were open.
-_gives_up = or_(jobs.c.cancel_requested, not_(is_current))
-_is_put_off = and_(_gives_up, bindparam("new_state", type_=String) == JobState.AVAILABLE)
-_MOVE_JOB = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("job"))
-    .values(
-        state=case(
-            (_is_put_off, literal(JobState.CANCELLED)), else_=bindparam("new_state", type_=String)
-        ),
-        available_at=bindparam("new_available_at"),
-        finished_at=case(
-            (_is_put_off, bindparam("now", type_=UtcDateTime)),
-            else_=bindparam("new_finished_at", type_=UtcDateTime),
-        ),
-        failures=jobs.c.failures + bindparam("counted"),
-        failures_by_category=bindparam("new_failures_by_category"),
-        escalation_steps=func.coalesce(
-            bindparam("new_escalation_steps", type_=Text), jobs.c.escalation_steps
-        ),
-        max_batch_size=bindparam("new_max_batch_size"),
-    )
-)
-_GIVEN_UP = select(jobs.c.id).where(
-    jobs.c.id.in_(bindparam("jobs", expanding=True)), jobs.c.state == JobState.CANCELLED, _gives_up
-)
-_NO_RETRY = (
-    update(attempts)
-    .where(attempts.c.id.in_(bindparam("attempts", expanding=True)))
-    .values(retry_at=None)
-)
-
-
-def _move_jobs(tx: Connection, applied: list[AttemptDecision], now: datetime) -> None:
-    moves = [
-        {
-            "job": decision.attempt.job.id,
-            "now": now,
-            "new_failures_by_category": _failure_counts(decision),
-            **_job_change(decision.transition, now),
-        }
-        for decision in applied
-    ]
-    tx.execute(_MOVE_JOB, moves)
-    job_ids = [decision.attempt.job.id for decision in applied]
-    ended = set(tx.execute(_GIVEN_UP, {"jobs": job_ids}).scalars())
-    if ended:
-        attempt_ids = [
-            decision.attempt.attempt_id for decision in applied if decision.attempt.job.id in ended
-        ]
-        tx.execute(_NO_RETRY, {"attempts": attempt_ids})
-
-
-def _failure_counts(decision: AttemptDecision) -> str:
-    """Return a job's counted failures by category, including this one."""
-    # The counts from when the attempt was opened are current: only its end changes them.
-    counts, failure = decision.attempt.job.failures_by_category, decision.transition.failure
-    if failure is None or isinstance(decision.transition, Snooze):
-        return json_text(counts)
-    return json_text({**counts, failure.category: counts.get(failure.category, 0) + 1})
-
-
-def _job_change(transition: Transition, now: datetime) -> dict[str, Any]:
-    match transition:
-        case Finish():
-            counted = int(transition.failure is not None)
-            return _job(transition.state, now, finished_at=now, counted=counted)
-        case Retry():
-            escalation_steps = json_text(transition.escalation_steps)
-            return _job(
-                JobState.AVAILABLE, transition.at, counted=1, escalation_steps=escalation_steps
-            )
-        case Snooze():
-            return _job(JobState.AVAILABLE, transition.at, max_batch_size=transition.max_batch_size)
-        case _:
-            assert_never(transition)
-
-
-def _job(
-    state: JobState,
-    available_at: datetime,
-    *,
-    finished_at: datetime | None = None,
-    counted: int = 0,
-    max_batch_size: int | None = None,
-    escalation_steps: str | None = None,
-) -> dict[str, Any]:
-    return {
-        "new_state": state,
-        "new_available_at": available_at,
-        "new_finished_at": finished_at,
-        "counted": counted,
-        "new_max_batch_size": max_batch_size or MAX_RUNS_PER_REQUEST,
-        "new_escalation_steps": escalation_steps,
-    }

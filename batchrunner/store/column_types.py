@@ -33,6 +33,11 @@ class JsonText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Replace NUL and lone surrogates."""
-        if value is None:
-            return None
-        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+        return stored_json_text(value)
+
+
+def stored_json_text(value: str | None) -> str | None:
+    """Return text from outside as a column of JsonText stores it; None for NULL."""
+    if value is None:
+        return None
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

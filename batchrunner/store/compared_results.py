@@ -13,10 +13,11 @@ from batchrunner.differences import ComparedResult
 from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest
-from batchrunner.store.export_rows import ROWS_AT_ONCE
 from batchrunner.store.finished_reads import schema_fields
-from batchrunner.store.result_bodies import long_body_of, result_body, short_body
+from batchrunner.store.plain_sql import ROWS_AT_ONCE
+from batchrunner.store.result_bodies import long_body_of, short_body
 from batchrunner.store.schema import attempts, jobs, results
+from batchrunner.store.shown_jobs import result_body
 from batchrunner.store.store import PAGE_SIZE, Store
 
 #: What the jobs of a batch can be joined by without a sort of our own.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,18 @@ class Database:
                 yield tx.execution_options(isolation_level="REPEATABLE READ")
             else:
                 yield tx.execution_options(read_only=True)
+
+    def change_mark(self) -> object | None:
+        """Return what differs after a commit by another connection; None: a server says nothing."""
+        if self._engine.dialect.name != "sqlite":
+            return None
+        with self._errors(), closing(self._engine.raw_connection()) as connection:
+            self.check_file()
+            cursor = connection.cursor()
+            (version,) = cursor.execute("PRAGMA data_version").fetchone()
+            cursor.close()
+            # The numbers of two connections cannot be compared.
+            return connection.info.setdefault("identity", object()), version
 
     @contextmanager
     def trial(self) -> Iterator[Connection]:

@@ -31,7 +31,8 @@ MAX_READY = 500
 #: Hosts that are looked at together.
 HOSTS_PER_PAGE = 100
 
-_COLUMNS = (
+#: What a claim reads of a job.
+COLUMNS = (
     jobs.c.id,
     jobs.c.position,
     jobs.c.key,
@@ -73,7 +74,7 @@ class _Statements:
         )
         #: What can be claimed of the next places.
         self.page = (
-            select(*_COLUMNS)
+            select(*COLUMNS)
             .where(*waiting, _behind, jobs.c.position <= last, _is_due_too)
             .where(jobs.c.host.not_in(bindparam("full", expanding=True)))
             .order_by(*_in_order)
@@ -120,7 +121,7 @@ _STATEMENTS = {
     for part in (False, True)
 }
 _CHOSEN = (
-    select(*_COLUMNS)
+    select(*COLUMNS)
     .where(jobs.c.id.in_(bindparam("jobs", expanding=True)), is_waiting)
     .order_by(*_in_order)
 )
@@ -255,7 +256,7 @@ _given_up = select(host_breakers.c.host).where(
     host_breakers.c.batch_id == bindparam("batch"), host_breakers.c.failed_probes >= MAX_PROBES
 )
 _AWAITED = (
-    select(*_COLUMNS)
+    select(*COLUMNS)
     .where(_of_batch, is_available, _behind, jobs.c.host.not_in(_given_up))
     .order_by(*_in_order)
     .limit(bindparam("most"))

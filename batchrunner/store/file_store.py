@@ -64,6 +64,15 @@ class FileStore(Store):
                 return function(tx, *args, **kwargs)  # type: ignore[arg-type]  # it is text only
         return super().read(function, *args, **kwargs)
 
+    def write(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call *function* in a transaction that may write, and commit it."""
+        if self._file is not None and is_text_only(function):
+            with suppress(*_TROUBLE), self._file.begin(writes=True) as tx:
+                return function(tx, *args, **kwargs)  # type: ignore[arg-type]  # it is text only
+        return super().write(function, *args, **kwargs)
+
     def close(self) -> None:
         """Close the connections."""
         if self._file is not None:

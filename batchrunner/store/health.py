@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, inspect, or_, select, text
+from sqlalchemy import ColumnElement, Connection, and_, func, inspect, not_, or_, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from batchrunner.model import JobState, Verdict
@@ -320,6 +320,9 @@ ATTEMPT_RULES: Mapping[str, ColumnElement[bool]] = {
     "an attempt with a run was not refused, and its create was answered": and_(
         attempts.c.run_id.is_not(None),
         submissions.c.state.in_((SubmissionState.INTENDED, SubmissionState.REFUSED)),
+    ),
+    "a job waits while a refusal of it is not confirmed": and_(
+        submissions.c.unconfirmed, not_(jobs.c.unconfirmed)
     ),
 }
 

@@ -35,9 +35,10 @@ from batchrunner.model.categories import CATEGORIES
 from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import is_current, is_newest
 from batchrunner.store.job_values import expectations_in
-from batchrunner.store.result_bodies import long_body_of, result_body, short_body
+from batchrunner.store.result_bodies import long_body_of, short_body
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import findings_of, findings_text, json_text
+from batchrunner.store.shown_jobs import result_body
 from batchrunner.store.store import PAGE_SIZE, Store
 
 #: Ids that are read from the server at once.

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, bindparam, or_, select, update
 
 from batchrunner.model import Owner
+from batchrunner.policy.fair_shares import WANTS_FOR
 from batchrunner.store import account_keys
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.errors import LeaseLost, OwnerForgotten
@@ -19,8 +20,10 @@ _me: BindParameter[str] = bindparam("me")
 _batch: BindParameter[int] = bindparam("batch")
 
 
-def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
-    """Add an owner with a lease from *now* on."""
+def register_owner(
+    tx: Connection, owner: Owner, now: datetime, batch_id: int | None = None
+) -> None:
+    """Add an owner with a lease from *now* on; it wants slots of a batch if that is given."""
     tx.execute(
         insert_or_ignore(tx, owners)
         .values(
@@ -30,6 +33,8 @@ def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
             process_started_at=owner.process_started_at,
             started_at=now,
             lease_until=now + LEASE,
+            batch_id=batch_id,
+            wants_until=now + WANTS_FOR if batch_id is not None else None,
         )
         .on_conflict_do_nothing()
     )

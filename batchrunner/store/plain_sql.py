@@ -26,6 +26,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: How long a statement waits for another process's transaction. Ours take milliseconds.
 BUSY_SECONDS = 30
+#: Rows that are read from a server at once.
+ROWS_AT_ONCE = 5000
 #: What every connection to an SQLite file sets.
 PRAGMAS = (
     # A rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL file that two
@@ -63,6 +65,10 @@ class FileTransaction:
     def tuples(self, statement: str, values: dict[str, Any]) -> list[Any]:
         """Return the same as tuples."""
         return self._connection.execute(statement, values).fetchall()
+
+    def stream(self, statement: str, values: dict[str, Any]) -> Iterator[Any]:
+        """Give the same one by one."""
+        yield from self._connection.execute(statement, values)
 
 
 class SqliteFile:
@@ -133,6 +139,22 @@ def tuples(tx: Connection | FileTransaction, statement: str, **values: Any) -> S
     if isinstance(tx, FileTransaction):
         return tx.tuples(statement, values)
     return tx.execute(_clause(statement), values).all()
+
+
+def stream(tx: Connection | FileTransaction, statement: str, **values: Any) -> Iterator[Any]:
+    """Give the rows of a statement that may have a million; only while the transaction lasts."""
+    if isinstance(tx, FileTransaction):
+        return tx.stream(statement, values)
+    clause = _clause(statement).execution_options(yield_per=ROWS_AT_ONCE)
+    return iter(tx.execute(clause, values))
+
+
+def run(tx: Connection | FileTransaction, statement: str, **values: Any) -> None:
+    """Run a statement that writes."""
+    if isinstance(tx, FileTransaction):
+        tx.tuples(statement, values)
+    else:
+        tx.execute(_clause(statement), values)
 
 
 def among(tx: Connection | FileTransaction, column: str, name: str) -> str:

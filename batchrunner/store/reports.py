@@ -41,7 +41,6 @@ from batchrunner.store.conditions import (
     is_waiting,
 )
 from batchrunner.store.finished_reads import jobs_among
-from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.schema import (
     CanaryGate,
     attempts,
@@ -53,6 +52,7 @@ from batchrunner.store.schema import (
 from batchrunner.store.serialization import (
     quality_stop_of,
 )
+from batchrunner.store.shown_jobs import with_long_results
 from batchrunner.store.store import PAGE_SIZE, Store
 from batchrunner.store.suspects import suspect_counts
 

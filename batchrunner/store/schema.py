@@ -87,6 +87,15 @@ owners = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("lease_until", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    # The batch whose slots it wants, and until when at least; NULL: it submits nothing.
+    Column("batch_id", Id),
+    Column("wants_until", UtcDateTime),
+    Index(
+        "ix_owners_batch_id",
+        "batch_id",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )
 
 batches = Table(
@@ -306,6 +315,8 @@ attempts = Table(
     Column("cancel_reason", String(20)),  # a failure category; NULL: no cancel was requested
     Column("cancelled_for_deadline", Boolean, nullable=False, server_default=text("false")),
     Column("cancelled_after_result", Boolean, nullable=False, server_default=text("false")),
+    # We asked to cancel its run when we stopped, as it had not started.
+    Column("cancelled_at_stop", Boolean, nullable=False, server_default=text("false")),
     Column("missing_since", UtcDateTime),
     Column("run_id", String(200), unique=True),
     Column("run_status", String(10)),

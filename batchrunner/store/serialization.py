@@ -30,6 +30,7 @@ from batchrunner.model import (
 from batchrunner.model.categories import RuleKey
 from batchrunner.model.diff_settings import DiffSettings
 from batchrunner.model.grounding_rule import GROUNDING_WANTED, GroundingRule
+from batchrunner.model.job_file import Looks
 from batchrunner.model.markers import old_marker
 from batchrunner.model.quality import (
     OnBad,
@@ -363,6 +364,7 @@ def settings_of(stored: str) -> Settings:
     plain["quality"] = quality_of(plain.get("quality"))
     plain["grounding"] = grounding_rule_of(plain.get("grounding"))
     plain["diff"] = diff_of(plain.get("diff"))
+    plain["looks"] = Looks(plain.get("looks", Looks.USUAL))
     return Settings(**plain)
 
 
@@ -376,6 +378,7 @@ def settings_text(settings: Settings) -> str:
             "queued_limit": settings.queued_limit.total_seconds(),
             "running_limit": settings.running_limit.total_seconds(),
             "stuck_after": settings.stuck_after,
+            "looks": str(settings.looks),
             "marker": settings.marker,
             "policy": plain_rules(settings.policy),
             "budget": plain_budget(settings.budget),

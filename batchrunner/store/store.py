@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
 from batchrunner.model.markers import ALPHABET, SUBMISSION_LENGTH
 
@@ -26,6 +26,13 @@ def random_token() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(SUBMISSION_LENGTH))
 
 
+class ChangeMark(NamedTuple):
+    """What tells whether a database has changed between two moments."""
+
+    by_us: int  #: transactions of this process
+    by_others: object | None  #: differs after a change by another process; None: unknown
+
+
 class Store:
     """
     A database, and the transactions on it.
@@ -37,6 +44,9 @@ class Store:
     Raises:
         StoreError: The database cannot be used. Any method may raise it.
     """
+
+    #: Transactions of this process that may have changed something.
+    writes = 0
 
     def __init__(self, database: Database, new_token: Callable[[], str] = random_token) -> None:
         self._opened = database
@@ -69,8 +79,11 @@ class Store:
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call *function* in a transaction that may write, and commit it."""
-        with self._database.write() as tx:
-            return function(tx, *args, **kwargs)
+        try:
+            with self._database.write() as tx:
+                return function(tx, *args, **kwargs)
+        finally:
+            self.writes += 1  # a commit that seems to have failed may have taken effect
 
     def read(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -78,6 +91,10 @@ class Store:
         """Call *function* in a transaction that sees the database at one moment."""
         with self._database.read() as tx:
             return function(tx, *args, **kwargs)
+
+    def change_mark(self) -> ChangeMark:
+        """Return what tells whether the database has changed between two calls."""
+        return ChangeMark(by_us=self.writes, by_others=self._database.change_mark())
 
     def trial(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

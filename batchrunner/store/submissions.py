@@ -8,16 +8,18 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, exists, func, select, union_all, update
 
 from batchrunner.model import AttemptDecision, RunStatus, Submission, SubmittedAttempt
 from batchrunner.store.attempts import apply_decisions
+from batchrunner.store.bulk_update import BulkUpdate
 from batchrunner.store.column_types import UtcDateTime
 from batchrunner.store.job_values import attempt_start_of, job_of
 from batchrunner.store.orphans import add_untaken_orphans, release_runs
 from batchrunner.store.refusals import hold_refused
 from batchrunner.store.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
 from batchrunner.store.serialization import marker_of, options_of
+from batchrunner.store.value_lists import is_one_of
 
 _UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 _owner: BindParameter[str] = bindparam("owner")
@@ -28,10 +30,12 @@ _unsettled = (
 )
 _runless = (attempts.c.closed_at.is_(None), attempts.c.run_id.is_(None))
 
-_RECORD = (
-    update(attempts)
-    .where(attempts.c.id == bindparam("attempt"), attempts.c.owner_id == _owner, *_runless)
-    .values(run_id=bindparam("new_run_id"), run_status=RunStatus.PENDING)
+_RECORD = BulkUpdate(
+    attempts,
+    ("run_id",),
+    attempts.c.owner_id == _owner,
+    *_runless,
+    values=lambda new: {**new, "run_status": RunStatus.PENDING.value},
 )
 
 
@@ -45,27 +49,20 @@ def record_runs(
     has stays with that attempt, because its marker decides.
     """
     free = _free(tx, runs)
-    if free:
-        tx.execute(
-            _RECORD,
-            [
-                {"attempt": attempt_id, "owner": owner_id, "new_run_id": run_id}
-                for attempt_id, run_id in free.items()
-            ],
-        )
+    recorded = _RECORD.execute(tx, [*free.items()], owner=owner_id)
+    if recorded < len(free):
         add_untaken_orphans(tx, submission, free, now)
-    left = frozenset(tx.execute(_RUNLESS, {"submission": submission.id}).scalars())
-    if not left:
-        close_submission(tx, owner_id, submission, SubmissionState.CREATED, now)
-    return left
+    closing = {"submission": submission.id, "owner": owner_id, "now": now}
+    if tx.execute(_CREATED, closing).rowcount:
+        return frozenset()
+    return frozenset(tx.execute(_RUNLESS, {"submission": submission.id}).scalars())
 
 
 def _free(tx: Connection, runs: Mapping[int, str]) -> dict[int, str]:
     """Return those of *runs* that can be written: each id once, if no attempt or orphan has it."""
     if not runs:
         return {}
-    ids = {"runs": list(runs.values())}
-    taken = {*tx.execute(_HELD, ids).scalars(), *tx.execute(_ORPHANED, ids).scalars()}
+    taken = set(tx.execute(_TAKEN, {"runs": [*runs.values()]}).scalars())
     free: dict[int, str] = {}
     for attempt_id, run_id in runs.items():
         if run_id not in taken:
@@ -74,8 +71,10 @@ def _free(tx: Connection, runs: Mapping[int, str]) -> dict[int, str]:
     return free
 
 
-_HELD = select(attempts.c.run_id).where(attempts.c.run_id.in_(bindparam("runs", expanding=True)))
-_ORPHANED = select(orphans.c.run_id).where(orphans.c.run_id.in_(bindparam("runs", expanding=True)))
+_TAKEN = union_all(
+    select(attempts.c.run_id).where(is_one_of(attempts.c.run_id, "runs")),
+    select(orphans.c.run_id).where(is_one_of(orphans.c.run_id, "runs")),
+)
 
 
 def reassign_runs(
@@ -124,6 +123,20 @@ _RUNLESS = select(attempts.c.id).where(
 )
 
 
+#: Closes a submission whose open attempts all have their runs.
+_CREATED = (
+    update(submissions)
+    .where(*_unsettled)
+    .where(~exists().where(attempts.c.submission_id == submissions.c.id, *_runless))
+    .values(
+        state=SubmissionState.CREATED,
+        answered_at=bindparam("now"),
+        search_at=None,
+        message=None,
+        next_late_check_at=None,
+        unconfirmed=False,
+    )
+)
 _CLOSE = (
     update(submissions)
     .where(*_unsettled)

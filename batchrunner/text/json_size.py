@@ -18,6 +18,9 @@ STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _PIECE = re.compile(rf'(?:[^"]{{1,64}}+|{STRING}){{1,1024}}+', re.DOTALL)
 _STRING = re.compile(STRING, re.DOTALL)
 
+#: Digits of an integer that may be too large for a float.
+_LONG_INTEGER = 300
+
 #: Bytes that each character may stand for, once the text around it is parsed.
 _BYTES_BY_SIGN = {"{": 240, "[": 72, ",": 96, ":": 144}
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
@@ -57,6 +60,17 @@ def is_nested_deeper(text: str, levels: int) -> bool:
     outside = "".join(without for without, _ in _without_strings(text))
     steps = outside.encode("ascii", "ignore").translate(_STEPS, delete=_NO_BRACKETS)
     return max(accumulate(array("b", steps)), default=0) > levels
+
+
+def may_have_long_integer(text: str) -> bool:
+    """Return whether there may be an integer that is too large for a float; a quick check."""
+    # Such an integer covers one of these places, and has half of its digits on one side of it.
+    half = _LONG_INTEGER // 2
+    return any(
+        text[at].isdigit()
+        and (text[at - half + 1 : at].isdigit() or text[at : at + half].isdigit())
+        for at in range(_LONG_INTEGER - 1, len(text), _LONG_INTEGER)
+    )
 
 
 def pieces(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:

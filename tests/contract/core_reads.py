@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections import Counter
 from datetime import datetime, timedelta
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, exists, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+)
 
 from batchrunner.model import (
     AdviceCount,
@@ -21,10 +33,11 @@ from batchrunner.model import (
 )
 from batchrunner.model.artifacts import LISTING, ArtifactCounts, ArtifactState
 from batchrunner.model.quality import QualityWord
+from batchrunner.model.row_choice import RowChoice
 from batchrunner.model.time_and_cost import Hold
 from batchrunner.store.batch_reads import Worker
 from batchrunner.store.batch_rows import batch_of
-from batchrunner.store.conditions import is_current, is_newest
+from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest, is_shown
 from batchrunner.store.host_breaker import _PARKED, _host
 from batchrunner.store.schema import artifacts, attempts, batches, holds, jobs, owners
 from batchrunner.store.serialization import findings_of, help_of
@@ -292,3 +305,52 @@ def suspect_results(tx: Connection, batch_id: int) -> list[SuspectResults]:
         )
         for row in tx.execute(_SUSPECT_EXAMPLES, {"batch": batch_id})
     ]
+
+
+# ---- what exports show ----
+
+_later = jobs.alias("later")
+_same_job = and_(_later.c.batch_id == jobs.c.batch_id, _later.c.key == jobs.c.key)
+_is_last = and_(_same_job, _later.c.superseded.is_(False), _later.c.withdrawn.is_(False))
+_place_in_file = select(_later.c.position).where(_is_last).scalar_subquery()
+
+
+def shown_job_ids(tx: Connection, batch_id: int, choice: RowChoice) -> array[int]:
+    """Return the rows of the chosen jobs, in the order of the file: eight bytes for each."""
+    shown = _last_good() if choice.last_good else is_current if choice.join else is_shown
+    query = select(jobs.c.id).where(jobs.c.batch_id == batch_id, shown)
+    if not choice.join:
+        query = query.where(jobs.c.state.in_(FINAL_STATES))
+    if choice.is_filtered:
+        query = query.where(_chosen(choice))
+    # An older revision stands where the job is in the file now.
+    place = _place_in_file if choice.last_good else jobs.c.position
+    found = tx.execute(query.order_by(place, jobs.c.id))
+    return array("q", found.scalars())
+
+
+def _chosen(choice: RowChoice) -> ColumnElement[bool]:
+    for_reasons = exists().where(
+        is_newest, attempts.c.outcome.in_([*choice.categories]), jobs.c.state == JobState.FAILED
+    )
+    with_verdicts = exists().where(
+        is_newest,
+        attempts.c.verdict.in_([*choice.verdicts]),
+        jobs.c.state.in_([JobState.SUCCEEDED, JobState.FAILED]),
+    )
+    return or_(
+        jobs.c.state.in_([*choice.states]),
+        for_reasons if choice.categories else false(),
+        with_verdicts if choice.verdicts else false(),
+    )
+
+
+def _last_good() -> ColumnElement[bool]:
+    """Return what is true for the newest good revision of a job, and for one without any."""
+    good = and_(_same_job, _later.c.state == JobState.SUCCEEDED)
+    newest_good = and_(
+        jobs.c.state == JobState.SUCCEEDED,
+        ~exists().where(good, _later.c.revision > jobs.c.revision),
+        exists().where(_is_last),
+    )
+    return or_(newest_good, and_(is_current, ~exists().where(good)))

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from batchrunner.model import FailureCategory, Finding, RunHelp, RunStatus
+from batchrunner.model import FailureCategory, Finding, JobState, RunHelp, RunStatus, Verdict
 from batchrunner.model.quality import QualityWord
+from batchrunner.model.row_choice import RowChoice
 from batchrunner.store import batch_reads, count_reads, failure_reads
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import load_jobs
@@ -22,8 +23,9 @@ from batchrunner.store.file_store import FileStore
 from batchrunner.store.holds import start_hold
 from batchrunner.store.quality import record_quality
 from batchrunner.store.reports import batch_counts
-from batchrunner.store.schema import artifacts, attempts, host_breakers
+from batchrunner.store.schema import artifacts, attempts, host_breakers, jobs
 from batchrunner.store.serialization import json_text
+from batchrunner.store.shown_jobs import shown_job_ids
 from batchrunner.store.store import Store
 from tests.contract import core_reads
 from tests.fakes import (
@@ -98,6 +100,40 @@ READS: list[tuple[Any, Any, dict[str, Any]]] = [
     (failure_reads.cancelled_jobs, core_reads.cancelled_jobs, {"most": 9}),
     (failure_reads.suspect_results, core_reads.suspect_results, {}),
 ]
+
+
+CHOICES = [
+    RowChoice(states=states, categories=categories, verdicts=verdicts, join=join, last_good=good)
+    for states in (frozenset(), frozenset({JobState.SUCCEEDED}))
+    for categories in (frozenset(), frozenset({AGENT, GOAL}))
+    for verdicts in (frozenset(), frozenset({Verdict.SUSPECT}))
+    for join in (False, True)
+    for good in (False, True)
+]
+
+
+def test_exports_show_the_same_jobs_as_in_core_on_each_connection(
+    store: Store, address: str
+) -> None:
+    batch = filled(store)
+    rerun = store.read(shown_job_ids, batch, RowChoice(states=frozenset({JobState.SUCCEEDED})))
+    store.write(_run_anew, rerun[0])
+    connections = [store] if "://" in address else [store, FileStore(address)]
+    for each in connections:
+        for choice in CHOICES:
+            found = each.read(shown_job_ids, batch, choice)
+            assert found == store.read(core_reads.shown_job_ids, batch, choice), choice
+        assert len(each.read(shown_job_ids, batch, RowChoice(join=True))) == 12
+        each.close()
+
+
+def _run_anew(tx: Any, job_id: int) -> None:
+    """Add a revision of a job that waits, and that replaces the one there is."""
+    row = dict(tx.execute(jobs.select().where(jobs.c.id == job_id)).one()._mapping)
+    tx.execute(jobs.update().where(jobs.c.id == job_id).values(superseded=True))
+    new = {"state": "available", "attempt": 0, "finished_at": None, "replaces": job_id}
+    del row["id"]
+    tx.execute(jobs.insert().values(**{**row, **new, "revision": 2}))
 
 
 def still(workers: list[batch_reads.Worker]) -> list[batch_reads.Worker]:

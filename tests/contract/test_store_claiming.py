@@ -240,7 +240,7 @@ def test_a_retried_job_gets_the_next_number(store: Store) -> None:
 
 def test_a_claim_that_fails_in_the_middle_has_claimed_nothing(database: Database) -> None:
     store = Store(
-        database, new_token=iter(["batch", "two", "two", "batch", "three", "four"]).__next__
+        database, new_token=iter(["batch", *["two"] * 3, "batch", "three", "four"]).__next__
     )
     batch = begin(store, 3)
     with pytest.raises(StoreError):

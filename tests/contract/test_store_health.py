@@ -201,6 +201,9 @@ TAMPERED = {
     "an attempt with a run was not refused, and its create was answered": (
         "UPDATE submissions SET state = 'intended' WHERE state = 'created'"
     ),
+    "a job waits while a refusal of it is not confirmed": (
+        "UPDATE submissions SET unconfirmed = (1 = 1) WHERE state = 'created'"
+    ),
 }
 
 

@@ -38,7 +38,6 @@ def test_quick_commands_import_nothing_heavy(tmp_path: Path) -> None:
         ["status", "prices", "--db", database, "--json"],
         ["export", "--db", database, "--format", "csv"],
         ["export", "--db", database, "-o", str(tmp_path / "out.jsonl")],
-        ["result", "job-0001", "--db", database],
     ]
     heavy = [*HEAVY, *(f"batchrunner.{name}" for name in OURS)]
     done = subprocess.run(

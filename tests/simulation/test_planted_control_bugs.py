@@ -29,7 +29,7 @@ from batchrunner.runner.vanished_runs import VanishedRuns
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.visibility import Visibility
 from batchrunner.store.orphans import lost_runs
-from batchrunner.store.refusals import unconfirmed_refusals
+from batchrunner.store.refusals import hold_refused, unconfirmed_refusals
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.schema import jobs
 from batchrunner.store.search_checks import later_runs
@@ -148,6 +148,10 @@ def believe_every_refusal(planter: Planter) -> None:
     planter.replace(real, lambda *args, unconfirmed: real(*args))
 
 
+def claim_before_a_refusal_is_confirmed(planter: Planter) -> None:
+    planter.replace(hold_refused, lambda *_: None)
+
+
 def find_no_refusal_to_confirm(planter: Planter) -> None:
     planter.replace(unconfirmed_refusals, lambda *_: [])
     take_nothing_in_audits(planter)
@@ -238,6 +242,11 @@ BUGS = [
     Bug(hold_slots_for_ever, absent_create, "left undecided"),
     Bug(
         believe_every_refusal,
+        partial(one_run_each, [*pages(1), "http://faults.test/throttled_after/1", *pages(3)[1:]]),
+        TWICE,
+    ),
+    Bug(
+        claim_before_a_refusal_is_confirmed,
         partial(one_run_each, [*pages(1), "http://faults.test/throttled_after/1", *pages(3)[1:]]),
         TWICE,
     ),

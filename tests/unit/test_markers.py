@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from batchrunner.model.markers import (
     ALPHABET,
     BATCH_LENGTH,
+    DIGEST_LENGTH,
     MARKER_LENGTH,
     SUBMISSION_LENGTH,
     Marker,
@@ -122,3 +125,17 @@ def test_tokens_are_of_the_alphabet() -> None:
     assert len(tokens) == 1000
     assert {len(each) for each in tokens} == {SUBMISSION_LENGTH}
     assert set("".join(tokens)) <= set(ALPHABET)
+
+
+@pytest.mark.parametrize("options", [{}, {"b": [1.5, "ü"], "a": {"z": None}}])
+@pytest.mark.parametrize("goal", ["Get it", 'a "b" \\ \n\0', "ü€\ud800"])
+def test_a_digest_is_that_of_all_that_is_asked_as_json(options: dict[str, Any], goal: str) -> None:
+    url = "https://shop.example/ü"
+    asked = {"url": url, "goal": goal, "options": options}
+    content = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    number = int.from_bytes(hashlib.sha256(content.encode()).digest(), "big")
+    digits = ""
+    for _ in range(DIGEST_LENGTH):
+        number, digit = divmod(number, len(ALPHABET))
+        digits = ALPHABET[digit] + digits
+    assert job_digest(url, goal, options) == digits

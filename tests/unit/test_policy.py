@@ -36,7 +36,6 @@ from batchrunner.model import (
     Verdict,
 )
 from batchrunner.model.categories import CONFIGURABLE, NOT_COUNTED
-from batchrunner.policy.poll_interval import MAX_POLL_INTERVAL, MIN_POLL_INTERVAL, poll_interval
 from batchrunner.policy.retry import MAX_BACKOFF, backoff, decide
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import (
@@ -393,37 +392,6 @@ def test_time_before_a_clock_jump_counts_against_no_run() -> None:
     assert not is_lost(woken, NOW)
     assert reset_after_clock_jump(missed, None) == missed
     assert reset_after_clock_jump(missed, NOW - 10 * HOUR) == missed
-
-
-@given(
-    st.none() | st.timedeltas(timedelta(-1), timedelta(days=9)),
-    st.timedeltas(timedelta(-1), timedelta(days=9)),
-)
-def test_the_poll_interval_stays_within_its_limits(
-    typical: timedelta | None, oldest: timedelta
-) -> None:
-    assert MIN_POLL_INTERVAL <= poll_interval(typical, oldest) <= MAX_POLL_INTERVAL
-
-
-def test_the_poll_interval_follows_the_typical_duration_or_the_oldest_run() -> None:
-    minute = timedelta(minutes=1)
-    assert poll_interval(minute, HOUR) == minute / 16
-    assert poll_interval(None, minute) == minute / 8
-
-
-@given(
-    st.none() | st.timedeltas(timedelta(-1), timedelta(days=9)),
-    st.timedeltas(timedelta(-1), timedelta(days=9)),
-)
-def test_with_webhooks_polls_are_rarer_but_at_least_every_half_minute(
-    typical: timedelta | None, oldest: timedelta
-) -> None:
-    usual, rarer = (
-        poll_interval(typical, oldest, webhooks_expected=webhooks_expected)
-        for webhooks_expected in (False, True)
-    )
-    assert usual <= rarer <= timedelta(seconds=30)
-    assert rarer <= max(usual * 3, MIN_POLL_INTERVAL)
 
 
 def test_the_most_runs_of_a_job_include_those_of_its_suspect_results() -> None:

@@ -25,6 +25,7 @@ from batchrunner.runner.events import (
     BadDataFound,
     BatchPaused,
     BatchResumed,
+    CancelledAtStop,
     CancelledForDeadline,
     ClockJumped,
     ConcurrencyChanged,
@@ -38,6 +39,7 @@ from batchrunner.runner.events import (
     RequestsDelayed,
     RunsSubmitted,
     ScheduleChanged,
+    StartedBeforeCancel,
     StoreUnavailable,
     SubmittingStopped,
     UnknownRunsFound,
@@ -48,6 +50,8 @@ from batchrunner.text.terminal import SHOWN, shorten, term_safe
 
 #: What begins or ends a time in which nothing is submitted.
 Lasting = BatchPaused | BatchResumed | ScheduleChanged | OutOfCredits | CreditsBack
+Waiting = StoreUnavailable | ClockJumped | RequestsDelayed
+Cancelled = CancelledForDeadline | CancelledAtStop | StartedBeforeCancel
 #: Stands for how many jobs share a line, until they are counted.
 MANY = "\0"
 
@@ -63,7 +67,7 @@ def event_lines(event: Event) -> Iterator[str]:
         case CreateUnanswered(runs=runs, reason=why):
             why = shorten(term_safe(why), SHOWN)
             yield f"searching for {_runs(runs)} that may exist: {why}"
-        case HostsParked() | ConcurrencyChanged() | AccountLimitMet() | CancelledForDeadline():
+        case HostsParked() | ConcurrencyChanged() | AccountLimitMet():
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
             yield from _decision_lines(decisions)
@@ -73,7 +77,7 @@ def event_lines(event: Event) -> Iterator[str]:
         case LateRunsFound() | UnknownRunsFound() | SubmittingStopped() | BadDataFound():
             yield from _found(event)
         case _:
-            yield _wait(event)
+            yield _wait_or_cancel(event)
 
 
 def _found(
@@ -97,7 +101,7 @@ def is_outage(event: Event) -> bool:
 
 
 def _limits(
-    event: HostsParked | ConcurrencyChanged | AccountLimitMet | CancelledForDeadline,
+    event: HostsParked | ConcurrencyChanged | AccountLimitMet,
 ) -> Iterable[str]:
     match event:
         case HostsParked(hosts=hosts):
@@ -107,8 +111,22 @@ def _limits(
             return [f"up to {_runs(most)} in flight: {seems}"]
         case AccountLimitMet(most=most):
             return [f"up to {_runs(most)} in flight: the API refuses more (429)"]
+
+
+def _wait_or_cancel(event: Waiting | Lasting | Cancelled) -> str:
+    if isinstance(event, Cancelled):
+        return _cancelled(event)
+    return _wait(event)
+
+
+def _cancelled(event: Cancelled) -> str:
+    match event:
         case CancelledForDeadline(runs=runs):
-            return [f"cancelling {_runs(runs)} for the deadline: their jobs are available again"]
+            return f"cancelling {_runs(runs)} for the deadline: their jobs are available again"
+        case CancelledAtStop(runs=runs):
+            return f"cancelling {_runs(runs)} not started yet: their jobs are available again"
+        case StartedBeforeCancel(runs=runs, steps=steps):
+            return f"{_runs(runs)} had started before the cancel: {counted(steps, 'step')} used"
 
 
 def _audited(event: LateRunsFound | UnknownRunsFound | SubmittingStopped) -> str:
@@ -123,7 +141,7 @@ def _audited(event: LateRunsFound | UnknownRunsFound | SubmittingStopped) -> str
             return f"nothing more is submitted: {audit_stop_text(reason)}"
 
 
-def _wait(event: StoreUnavailable | ClockJumped | RequestsDelayed | Lasting) -> str:
+def _wait(event: Waiting | Lasting) -> str:
     match event:
         case StoreUnavailable(reason=why):
             return f"waiting for the database: {why}"

@@ -64,6 +64,7 @@ class Display:
                 self.say(text)
             case StopRequested(at=at):
                 self.say("stopping: nothing more is submitted; waiting for runs in flight")
+                self.say("runs that have not started are cancelled, and their jobs stay available")
                 self.say("Ctrl-C again leaves at once: they go on, the next start adopts them")
                 self.stops(at)
             case _:
