@@ -13,8 +13,7 @@ from batchrunner.policy.schedule import Pace
 from batchrunner.policy.slots import QUEUE_LAG, ends_covered
 
 MIN_POLL_INTERVAL = timedelta(milliseconds=500)
-#: Where webhooks report the ends of runs, polling can be slower.
-POLLS_PER_RUN_WITH_WEBHOOKS = 8
+#: Where webhooks report the ends of runs, half the polls are put off until one arrives.
 MAX_POLL_INTERVAL_WITH_WEBHOOKS = timedelta(seconds=30)
 #: Webhooks that arrive within this time share one poll.
 WEBHOOK_POLL_GAP = timedelta(seconds=1)
@@ -84,7 +83,7 @@ def poll_interval(
     Return how long to wait until the next poll of all runs.
 
     *typical* is how long such runs take, None while none has ended; then the interval is estimated
-    from the age of the oldest run.
+    from the age of the oldest run. Webhooks change nothing where polls are rare anyway.
     """
     if typical is None:
         polls = rule.rarely if in_flight.ahead else rule.often
@@ -96,9 +95,8 @@ def poll_interval(
         # No slot is to be filled: only the end of the last run matters, and it comes nearer.
         last_end = typical * (1 + log(max(in_flight.runs, 1)))
         interval = rule.between(typical, last_end / rule.often)
-    if webhooks_expected:
-        rare = (typical or in_flight.oldest * 2) / POLLS_PER_RUN_WITH_WEBHOOKS
-        interval = max(interval, min(rare, MAX_POLL_INTERVAL_WITH_WEBHOOKS))
+    if webhooks_expected and not in_flight.ahead:
+        interval = max(interval, min(2 * interval, MAX_POLL_INTERVAL_WITH_WEBHOOKS))
     return max(interval, MIN_POLL_INTERVAL)
 
 

@@ -175,6 +175,11 @@ class Submitter:
             self._newest_attempt = newest_attempt(claimed, self._newest_attempt, context.owner.id)
             self._last_jobs.claimed(each.job.id for one in claimed for each in one.attempts)
             return claimed
+        await self._give_up_claim()
+        return []
+
+    async def _give_up_claim(self) -> None:
+        context = self._context
         # This runner sends nothing now, so every intended submission is one that it never saw.
         await context.offload(
             lambda: context.store.write(
@@ -186,7 +191,6 @@ class Submitter:
             )
         )
         context.unanswered_added.notify()
-        return []
 
     async def _wait_for_due(self, work_left: WorkLeft) -> None:
         # Runs in flight may cost less than was reserved for them.

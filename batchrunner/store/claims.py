@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, select, update
 
-from batchrunner.model import BudgetStatus, Submission
+from batchrunner.model import BudgetStatus, Settings, Submission
 from batchrunner.model.grounding_rule import GroundingRule
 from batchrunner.model.markers import BATCH_LENGTH, submission_token
 from batchrunner.policy.budget import affordable
@@ -83,9 +83,8 @@ def claim_jobs(
     host without capacity have no due jobs. Until the canary has passed, only its jobs are due. The
     most that the runs may cost is reserved, and no more jobs are claimed than the budget covers.
     *key* is the digest of the API key that will submit them. With *part*, only jobs that
-    `choose_part` has chosen are due. Without *ground*, no result is chosen for grounding. Once the
-    canary has passed, the *first* jobs come before those in file order. With *left*, the owner
-    takes no more than its share, and what others have left.
+    `choose_part` has chosen are due. Without *ground*, no result is chosen for grounding. After the
+    canary, the *first* jobs come first. With *left*, the owner takes only its share and that.
 
     Raises:
         LeaseLost: Another process ended this owner.
@@ -102,14 +101,8 @@ def claim_jobs(
         return []
     holders = slot_holders(tx, batch_id, now)
     room = _room(tx, owner_id, batch, settings.concurrency, holders, now, left)
-    if room <= 0:
-        return []
-    capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
-    due = _due(tx, batch_id, room, capacity, now, first, canary=found is None, part=part)
-    if found is None and not due and holders.need_control_run:
-        due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=False, part=part)
-    starts = job_starts(tx, batch_id, Policy.of(settings), due)
-    due = _affordable(tx, batch, due, starts, capacity, now)[:room]
+    canary = holders if found is None else None
+    due, starts = _choose(tx, batch, settings, room, now, first, canary, part=part)
     if not due:
         return []
     token = _token_maker(tx, batch, new_token)
@@ -125,6 +118,29 @@ def claim_jobs(
     return open_attempts(tx, claim, due, most, token)
 
 
+def _choose(
+    tx: Connection,
+    batch: Any,
+    settings: Settings,
+    room: int,
+    now: datetime,
+    first: Sequence[LastJob],
+    canary: SlotHolders | None,
+    *,
+    part: bool,
+) -> tuple[list[Row[Any]], Mapping[int, JobStart]]:
+    """Return the jobs to submit, and how they start; with *canary*, only jobs of the canary."""
+    if room <= 0:
+        return [], {}
+    capacity = host_breaker.host_capacity(tx, batch.id, settings.hosts, now)
+    if canary is not None:
+        due = _due_of_canary(tx, batch.id, room, capacity, now, canary, part=part)
+    else:
+        due = _due(tx, batch.id, room, capacity, now, first, part=part)
+    starts = job_starts(tx, batch.id, Policy.of(settings), due)
+    return _affordable(tx, batch, due, starts, capacity, now)[:room], starts
+
+
 def _due(
     tx: Connection,
     batch_id: int,
@@ -133,18 +149,32 @@ def _due(
     now: datetime,
     first: Sequence[LastJob],
     *,
-    canary: bool,
     part: bool,
 ) -> list[Row[Any]]:
     """Return due jobs: the *first* ones, then others in file order."""
-    chosen: list[Row[Any]] = []
-    if first and not canary:
-        chosen = last_jobs.chosen_jobs(tx, batch_id, first, room, capacity, now, part=part)
+    chosen = last_jobs.chosen_jobs(tx, batch_id, first, room, capacity, now, part=part)
     if len(chosen) >= room:
         return chosen
     ids = {row.id for row in chosen}
-    rows = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=canary, part=part)
+    rows = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=False, part=part)
     return chosen + [row for row in rows if row.id not in ids]
+
+
+def _due_of_canary(
+    tx: Connection,
+    batch_id: int,
+    room: int,
+    capacity: HostCapacity,
+    now: datetime,
+    holders: SlotHolders,
+    *,
+    part: bool,
+) -> list[Row[Any]]:
+    """Return due jobs of the canary; one other job if only that can show whether searches work."""
+    due = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=True, part=part)
+    if not due and holders.need_control_run:
+        due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=False, part=part)
+    return due
 
 
 def _to_ground(

@@ -15,6 +15,13 @@ is_available = jobs.c.state == literal_column(f"'{JobState.AVAILABLE}'")
 #: A job that a claim may choose. No search has confirmed yet that the others may be sent again.
 is_waiting = and_(is_available, not_(jobs.c.unconfirmed))
 is_unconfirmed = and_(is_available, jobs.c.unconfirmed)
+#: In the words of its partial index: SQLite does not see that one state is one of the two.
+is_unsettled = submissions.c.state.in_(
+    [
+        literal_column(f"'{SubmissionState.INTENDED}'"),
+        literal_column(f"'{SubmissionState.UNANSWERED}'"),
+    ]
+)
 #: Joins a job with its newest attempt.
 is_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 

@@ -113,7 +113,8 @@ def chosen_jobs(
     return chosen
 
 
-_newest = select(attempts.c.id).order_by(attempts.c.id.desc()).limit(MAX_PAST_RUNS)
+#: Joined, not a condition on ids: SQLite would read all attempts and look up each.
+_newest = select(attempts.c.id).order_by(attempts.c.id.desc()).limit(MAX_PAST_RUNS).subquery()
 _origin = select(batches.c.api_origin).where(batches.c.id == _batch).scalar_subquery()
 _PAST = (
     select(
@@ -123,14 +124,15 @@ _PAST = (
         attempts.c.run_started_at,
         attempts.c.run_finished_at,
     )
+    .select_from(_newest)
+    .join(attempts, attempts.c.id == _newest.c.id)
     .join(jobs, jobs.c.id == attempts.c.job_id)
     .join(batches, batches.c.id == attempts.c.batch_id)
     .where(
-        attempts.c.id.in_(_newest),
         attempts.c.outcome == CostCause.SUCCEEDED,
         batches.c.api_origin == _origin,
     )
-    .order_by(attempts.c.id.desc())
+    .order_by(_newest.c.id.desc())
 )
 
 

@@ -35,8 +35,9 @@ _KNOWN = (
     .limit(_MOST)
 )
 _LATER = _KNOWN.where(submissions.c.intended_at >= bindparam("since"))
-_OLDEST_LATER = _LATER.order_by(submissions.c.id, attempts.c.batch_index)
-_NEWEST_LATER = _LATER.order_by(submissions.c.id.desc(), attempts.c.batch_index)
+_oldest = (submissions.c.intended_at, submissions.c.id, attempts.c.batch_index)
+_newest = (submissions.c.intended_at.desc(), submissions.c.id.desc(), attempts.c.batch_index)
+_OLDEST_LATER, _NEWEST_LATER = _LATER.order_by(*_oldest), _LATER.order_by(*_newest)
 #: Statuses that only a poll sets: a run that no poll has shown may not exist.
 _SEEN = [status for status in RunStatus if status is not RunStatus.PENDING]
 _DEEP = (

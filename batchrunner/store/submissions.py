@@ -14,6 +14,7 @@ from batchrunner.model import AttemptDecision, RunStatus, Submission, SubmittedA
 from batchrunner.store.attempts import apply_decisions
 from batchrunner.store.bulk_update import BulkUpdate
 from batchrunner.store.column_types import UtcDateTime
+from batchrunner.store.conditions import is_unsettled
 from batchrunner.store.job_values import attempt_start_of, job_of
 from batchrunner.store.orphans import add_untaken_orphans, release_runs
 from batchrunner.store.refusals import hold_refused
@@ -292,6 +293,7 @@ def mark_intended_unanswered(
         .where(
             submissions.c.batch_id == batch_id,
             submissions.c.owner_id == owner_id,
+            is_unsettled,
             submissions.c.state == SubmissionState.INTENDED,
         )
         .values(state=SubmissionState.UNANSWERED, search_at=now, unanswered_at=now, message=reason)
@@ -329,6 +331,7 @@ _UNANSWERED = (
     .where(
         submissions.c.batch_id == bindparam("batch"),
         submissions.c.owner_id == _owner,
+        is_unsettled,
         submissions.c.state == SubmissionState.UNANSWERED,
         *_runless,
     )

@@ -41,6 +41,10 @@ class _IsOneOf(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> Any:
+        """Stand alone in AND and OR: `IN (…) = 1` on SQLite would read the whole table."""
+        return self
+
 
 def is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """

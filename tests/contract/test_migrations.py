@@ -34,6 +34,7 @@ from batchrunner.store.claims import claim_jobs
 from batchrunner.store.database import StoreError, migrations
 from batchrunner.store.health import foreign_changes
 from batchrunner.store.holds import start_hold
+from batchrunner.store.index_build import missing_indexes
 from batchrunner.store.leases import register_owner
 from batchrunner.store.revision import HEAD
 from batchrunner.store.schema import metadata
@@ -319,3 +320,45 @@ def test_submissions_of_older_versions_keep_the_markers_that_were_sent(
     assert attempt.marker == "[ref br-0123456789ab-17]"
     shown = run("r1", goal=f"Read\n\n{attempt.marker}".upper())
     assert match_runs(submission, [shown]) == ({attempt.attempt_id: "r1"}, set())
+
+
+def test_indexes_of_a_large_database_are_built_after_its_migration(
+    address: str, empty: Engine
+) -> None:
+    """A build that was cut off is repeated at the next start."""
+    many = "WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < 10001)"
+    with empty.begin() as tx:
+        upgrade(tx, "0013")
+        given = {"settings": json.dumps(LIMITS), "at": AT}
+        tx.execute(
+            text(
+                "INSERT INTO batches (id, name, settings, created_at)"
+                " VALUES (1, 'prices', :settings, :at)"
+            ),
+            given,
+        )
+        tx.execute(
+            text(
+                "INSERT INTO jobs (batch_id, position, key, url, goal, options,"
+                f" output_schema_digest, state, available_at) {many} SELECT 1, n, 'k' || n,"
+                " 'https://a.test/', 'Read', '{}', '', 'available', '" + AT + "' FROM g"
+            )
+            if tx.dialect.name == "postgresql"
+            else text(
+                f"{many} INSERT INTO jobs (batch_id, position, key, url, goal, options,"
+                " output_schema_digest, state, available_at) SELECT 1, n, 'k' || n,"
+                " 'https://a.test/', 'Read', '{}', '', 'available', '" + AT + "' FROM g"
+            )
+        )
+    Store.open(address).close()
+    wanted = {index.name for table in metadata.tables.values() for index in table.indexes}
+    with empty.begin() as tx:
+        assert wanted <= indexes(tx).keys()
+        tx.execute(text("DROP INDEX ix_jobs_queue"))
+        if tx.dialect.name == "postgresql":
+            broken = "UPDATE pg_index SET indisvalid = false"
+            tx.execute(text(f"{broken} WHERE indexrelid = 'ix_jobs_ready'::regclass"))
+    Store.open(address).close()
+    with empty.connect() as tx:
+        assert wanted <= indexes(tx).keys()
+        assert missing_indexes(tx) == []
