@@ -1,11 +1,12 @@
 """Loads, runs and exports a large batch of runs that take no time, while runners are killed.
 
 python -m benchmarks.million_jobs [--jobs 1000000] [--concurrency 1000] [--runners 1] [--kills 5]
-                                  [--postgresql] [--folder DIR]
+                                  [--slowed] [--yaml] [--postgresql] [--folder DIR]
 
 The runs are those of a stand-in that keeps its own books. Runners are processes; each kill hits one
-with SIGKILL, and another takes its place. `status` is asked all the while. At the end, no job may
-be lost, and no job may have been paid for twice.
+with SIGKILL, and another takes its place. With `--slowed`, the last one works for a tenth of the
+time only. `status` is asked all the while. At the end, no job may be lost, and no job may have been
+paid for twice.
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ from pathlib import Path
 
 import httpx
 import uvicorn
+from sqlalchemy import Connection, func, select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
 import batchrunner as br
 from batchrunner.api_facts.endpoint_paths import RUN_BATCH, RUNS, RUNS_BATCH
+from batchrunner.app.open_database import open_store
 from batchrunner.model import JobState
+from batchrunner.store.address import file_of
+from batchrunner.store.schema import attempts
 from benchmarks import million_rows
 from benchmarks.chaos import postgresql
 from benchmarks.no_time_runs import StandInApi
@@ -105,6 +110,21 @@ def _runner(address: str, url: str, concurrency: int) -> subprocess.Popen[str]:
 def run(address: str, url: str, books: Books, given: argparse.Namespace) -> list[float]:
     """Run all jobs with runners of which some are killed; return their peaks of memory in MB."""
     start = [_runner(address, url, given.concurrency) for _ in range(given.runners)]
+    slowed = _slowed(start.pop()) if given.slowed else nullcontext()
+    with slowed as last:
+        peaks = _with_kills(address, url, books, given, start)
+        if last is not None:
+            peaks.append(_peak(last))
+    return peaks
+
+
+def _with_kills(
+    address: str,
+    url: str,
+    books: Books,
+    given: argparse.Namespace,
+    start: list[subprocess.Popen[str]],
+) -> list[float]:
     kill_at = [given.jobs * (n + 1) // (given.kills + 1) for n in range(given.kills)]
     for moment in kill_at:
         _wait_for(books, moment, start)
@@ -113,12 +133,7 @@ def run(address: str, url: str, books: Books, given: argparse.Namespace) -> list
         victim.wait()
         print(f"  killed one at {books.runs:,} runs", flush=True)
         start.append(_runner(address, url, given.concurrency))
-    peaks = []
-    for runner in start:
-        printed, _ = runner.communicate()
-        assert runner.returncode == 0, printed
-        peaks.append(json.loads(printed.splitlines()[-1])[1])
-    return peaks
+    return [_peak(runner) for runner in start]
 
 
 def _wait_for(books: Books, runs: int, runners: list[subprocess.Popen[str]]) -> None:
@@ -129,6 +144,58 @@ def _wait_for(books: Books, runs: int, runners: list[subprocess.Popen[str]]) -> 
             newest, since = books.runs, time.monotonic()
         if time.monotonic() - since > PATIENCE:
             raise TimeoutError(f"no run was created for {PATIENCE:.0f} s after {newest:,}")
+
+
+def _peak(runner: subprocess.Popen[str]) -> float:
+    printed, _ = runner.communicate()
+    assert runner.returncode == 0, printed
+    return float(json.loads(printed.splitlines()[-1])[1])
+
+
+@contextmanager
+def _slowed(runner: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Let a runner work for a tenth of the time while the block runs."""
+    ended = threading.Event()
+
+    def slow() -> None:
+        while not ended.is_set() and runner.poll() is None:
+            runner.send_signal(signal.SIGSTOP)
+            ended.wait(0.9)
+            runner.send_signal(signal.SIGCONT)
+            ended.wait(0.1)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    try:
+        yield runner
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _shares(tx: Connection) -> list[int]:
+    """Return how many attempts each owner made, the most first."""
+    counted = select(func.count()).group_by(attempts.c.owner_id)
+    return sorted(tx.execute(counted).scalars(), reverse=True)
+
+
+def _server_bytes(tx: Connection) -> int:
+    return int(tx.execute(select(func.pg_database_size(func.current_database()))).scalar_one())
+
+
+def _measured(address: str) -> tuple[list[int], int]:
+    """Return the attempts of each owner, the most first, and the bytes of the database."""
+    store = open_store(address, lambda _: None)
+    shares = store.read(_shares)
+    file = file_of(address)
+    if file is not None:
+        size = sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
+    else:
+        size = store.read(
+            lambda tx: tx.scalar(select(func.pg_database_size(func.current_database()))) or 0
+        )
+    store.close()
+    return shares, size
 
 
 @contextmanager
@@ -152,12 +219,25 @@ def watched(address: str, books: Books) -> Iterator[list[float]]:
         thread.join()
 
 
-def _load(address: str, folder: Path, jobs: int) -> None:
-    million_rows.make(folder, jobs)
+def _load(address: str, folder: Path, given: argparse.Namespace) -> None:
     with br.open(address) as db:
-        batch = db.load(folder / "pairs.csv", url_column="link", goal=million_rows.GOAL, name=NAME)
+        if given.yaml:
+            batch = db.load(folder / "jobs.yaml", name=NAME)
+        else:
+            table = folder / "pairs.csv"
+            batch = db.load(table, url_column="link", goal=million_rows.GOAL, name=NAME)
         assert batch.loaded is not None
-        assert batch.loaded.added == jobs
+        assert batch.loaded.added == given.jobs
+
+
+def _plan(address: str, folder: Path, given: argparse.Namespace) -> None:
+    with br.open(address) as db:
+        if given.yaml:
+            found = db.plan(folder / "jobs.yaml", name=NAME)
+        else:
+            table = folder / "pairs.csv"
+            found = db.plan(table, url_column="link", goal=million_rows.GOAL, name=NAME)
+        assert found.comparison.rows == given.jobs
 
 
 def _export(address: str, folder: Path, jobs: int) -> None:
@@ -168,19 +248,26 @@ def _export(address: str, folder: Path, jobs: int) -> None:
 def end_to_end(address: str, folder: Path, given: argparse.Namespace) -> None:
     """Load, run and export; print each step, and what was lost and paid for twice."""
     books = Books()
+    (million_rows.make_yaml if given.yaml else million_rows.make)(folder, given.jobs)
     with _step("load"):
-        _load(address, folder, given.jobs)
+        _load(address, folder, given)
+    print(f"  {_measured(address)[1] / given.jobs:.0f} bytes of the database for a job")
+    with _step("plan"):
+        _plan(address, folder, given)
     with served(books) as url, watched(address, books) as statuses, _step("run"):
         peaks = run(address, url, books, given)
     with _step("export"):
         _export(address, folder, given.jobs)
     with br.open(address) as db:
         counts = db.batch(NAME).status().counts
+    shares, size = _measured(address)
     twice = sum(count - 1 for count in books.paid.values())
     lost = given.jobs - counts.jobs[JobState.SUCCEEDED]
     print(
         f"requests a job: {books.requests / given.jobs:.3f}; peak of a runner: {max(peaks):.0f} MB"
     )
+    print(f"{size / given.jobs:.0f} bytes of the database for a job")
+    print(f"attempts of each runner: {shares}")
     print(f"status: {sum(statuses) / len(statuses) * 1000:.1f} ms of CPU, {len(statuses)} times")
     print(f"lost: {lost}; paid for twice: {twice}; runs {books.runs:,} for {given.jobs:,} jobs")
     assert not lost
@@ -196,8 +283,10 @@ def _step(name: str) -> Iterator[None]:
     children = after.children_user + after.children_system
     children -= before.children_user + before.children_system
     seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{name:8}{seconds:9.1f} s, CPU {own:8.1f} s here and {children:8.1f} s of runners",
+        f"{name:8}{seconds:9.1f} s, CPU {own:8.1f} s here and {children:8.1f} s of runners; "
+        f"{peak:.0f} MB",
         flush=True,
     )
 
@@ -209,6 +298,8 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=1_000)
     parser.add_argument("--runners", type=int, default=1)
     parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--slowed", action="store_true", help="the last runner, tenfold")
+    parser.add_argument("--yaml", action="store_true", help="load a job file, not a CSV")
     parser.add_argument("--postgresql", action="store_true")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--work", metavar="ADDRESS", help=argparse.SUPPRESS)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 
 from batchrunner.app.clock import store_now
+from batchrunner.app.load_in_parts import prepared
 from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import EditNeedsDecision, UsageError
@@ -23,6 +24,7 @@ from batchrunner.model.comparison import (
 from batchrunner.store import batches
 from batchrunner.store.edits import EditUndecided
 from batchrunner.store.store import Store
+from batchrunner.store.unseen_batch import UnseenBatch
 from batchrunner.text.format import counted
 from batchrunner.text.terminal import term_safe
 
@@ -57,14 +59,15 @@ def load_jobs(
             changed.
     """
 
-    def load(tx: Connection, now: datetime) -> LoadResult:
-        loaded = batches.load_jobs(tx, job_file, now, decision)
+    def load(tx: Connection, now: datetime, unseen: UnseenBatch | None) -> LoadResult:
+        loaded = batches.load_jobs(tx, job_file, now, decision, unseen)
         if check is not None:
             check(tx, loaded.batch)
         return loaded
 
     try:
-        return retry_while_away(lambda: store.write(load, store_now(store)), say)
+        with prepared(store, job_file, say) as unseen:
+            return retry_while_away(lambda: store.write(load, store_now(store), unseen), say)
     except EditUndecided as undecided:
         raise _needs_decision(undecided.comparison, undecided.guards) from undecided
 

@@ -60,7 +60,9 @@ LIMITS: Mapping[str, Field] = {
     ),
 }
 
-_GOAL = Field(Text(max_length=100_000, one_line=False), "what to do there, in plain words")
+#: Most characters of a goal.
+MAX_GOAL = 100_000
+_GOAL = Field(Text(max_length=MAX_GOAL, one_line=False), "what to do there, in plain words")
 _EXPECT = Field(EXPECT, "what the result must be to count as a success")
 
 #: The keys of a job.

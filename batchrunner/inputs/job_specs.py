@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring_ascii as _string
 from typing import Any, NamedTuple
 
 from batchrunner.inputs.field_types import INVALID, did_you_mean, refuse
-from batchrunner.inputs.job_fields import DEFAULT_FIELDS, JOB_FIELDS
+from batchrunner.inputs.job_fields import DEFAULT_FIELDS, JOB_FIELDS, MAX_GOAL
 from batchrunner.inputs.nodes import Node, Pairs, Scalar, is_null
 from batchrunner.inputs.option_fields import OPTION_RULES, OPTIONS
+from batchrunner.inputs.page_urls import is_ordinary
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, add_unknown, read_fields
-from batchrunner.inputs.variables import report_variables
+from batchrunner.inputs.variables import has_variable_sign, report_variables
 from batchrunner.model import JobSpec, TimeLimits
 
 _REQUIRED = ("url", "goal")
+_PLAIN_KEYS = frozenset(_REQUIRED)
+#: One object for all jobs that expect nothing, so that it is written once.
+NO_EXPECT: Mapping[str, Any] = {}
 #: Keys whose values people write freely, so that ` #` may be meant as a part of them.
 _FREE_TEXTS = ("url", "goal", "id", "username", "password", "profile_id", "webhook_url")
 #: Duplicates that are named by their lines.
@@ -97,6 +102,10 @@ class JobSpecs:
         self._default_goal: dict[str, Any] = {} if parts.goal is None else {"goal": parts.goal}
         self._default_policy, self._default_expect = parts.policy, parts.expect
         self._default_limits = parts.limits
+        self._has_faults = INVALID in parts.options.values() or any(
+            rule.is_broken(parts.options) for rule in OPTION_RULES
+        )
+        self._options_text = None if self._has_faults else canonical(parts.options)
         self._specs: dict[str, JobSpec] = {}
         self._read: dict[tuple[str, int], Any] = {}
         self.duplicates = 0
@@ -123,6 +132,9 @@ class JobSpecs:
             tip = "write `- url: …` and below it `goal: …`"
             refuse(name, "a mapping with `url` and `goal`", node, self._log, tip)
             return
+        if not is_cut and (plain := self._plain(node, name)) is not None:
+            self._keep(plain, node)
+            return
         values = {
             key: self._value(key, key_node, value, name)
             for key, (key_node, value) in node.nodes.items()
@@ -138,11 +150,39 @@ class JobSpecs:
         key = texts.get("id") or job_digest(url, goal, options)
         line = node.start.line + 1
         policy = texts.get("policy", self._default_policy)
-        expect = texts.get("expect", self._default_expect) or {}
+        expect = texts.get("expect", self._default_expect) or NO_EXPECT
         limits = self._limits(texts)
         self._keep(JobSpec(key, url, goal, options, expect, policy, limits, line), node)
 
+    def _plain(self, node: Pairs, name: str) -> JobSpec | None:
+        """Return the job of an entry that has an ordinary url and a goal only; None for others.
+
+        Most entries of a large file are so. What it returns is what their fields would read.
+        """
+        if node.nodes.keys() != _PLAIN_KEYS or self._has_faults:
+            return None
+        first, second = node.nodes["url"][1], node.nodes["goal"][1]
+        if type(first) is not Scalar or type(second) is not Scalar or is_null(second):
+            return None
+        url, goal = first.text.strip(), second.text.strip()
+        if not (_is_plain_goal(goal) and is_ordinary(url)) or has_variable_sign(url + goal):
+            return None
+        report_cuts("url", first, f"`url` of {name}", self._log)
+        report_cuts("goal", second, f"`goal` of {name}", self._log)
+        return JobSpec(
+            job_digest(url, goal, self._default_options, self._options_text),
+            url,
+            goal,
+            self._default_options,
+            self._default_expect or NO_EXPECT,
+            self._default_policy,
+            self._default_limits,
+            node.start.line + 1,
+        )
+
     def _limits(self, texts: Mapping[str, Any]) -> TimeLimits:
+        if "queued_limit" not in texts and "running_limit" not in texts:
+            return self._default_limits  # one object for all, which is written once
         return TimeLimits(
             queued=texts.get("queued_limit", self._default_limits.queued),
             running=texts.get("running_limit", self._default_limits.running),
@@ -216,7 +256,14 @@ class JobSpecs:
         self._log.add(message, node.nodes["id"][1], "give each job an id of its own")
 
 
-def job_digest(url: str, goal: str, options: Mapping[str, Any]) -> str:
-    """Return the key of a job without an id of its own."""
-    content = canonical({"url": url, "goal": goal, "options": options})
+def _is_plain_goal(goal: str) -> bool:
+    return bool(goal) and goal.isprintable() and len(goal) <= MAX_GOAL
+
+
+def job_digest(
+    url: str, goal: str, options: Mapping[str, Any], options_text: str | None = None
+) -> str:
+    """Return the key of a job without an id of its own; *options_text* is canonical, if given."""
+    text = canonical(options) if options_text is None else options_text
+    content = f'{{"goal":{_string(goal)},"options":{text},"url":{_string(url)}}}'
     return hashlib.sha256(content.encode()).hexdigest()[:32]

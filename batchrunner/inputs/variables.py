@@ -22,9 +22,14 @@ TIP = (
 )
 
 
+def has_variable_sign(text: str) -> bool:
+    """Return whether a text may have a variable."""
+    return "$" in text or "%" in text
+
+
 def variable_left(key: str, text: str) -> str | None:
     """Return the name of a variable that the text of a job's key still has."""
-    if "$" not in text and "%" not in text:
+    if not has_variable_sign(text):
         return None
     found = _ENVIRONMENT.search(text) if key in ("goal", "id") else _BRACED.search(text)
     if found is None and key not in ("url", "goal", "id"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -83,10 +82,7 @@ def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAtt
             submission_id=row.submission_id,
             marker=marker_of(row),
             url=row.url,
-            job=replace(
-                job_of(row, row.job_id, row.number, attempt_start_of(row)),
-                earlier_suspects=row.suspects or 0,
-            ),
+            job=job_of(row, row.job_id, row.number, attempt_start_of(row), row.suspects),
             status=RunStatus(row.run_status),
             # A rate limit may delay a create request; that time is not the run's.
             opened_at=max(row.opened_at, row.answered_at or row.opened_at),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -21,22 +22,32 @@ from batchrunner.store.edits import follow_file
 from batchrunner.store.job_rows import LOAD_CHUNK, NEW_JOB_COLUMNS, JobRows, chunks
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import json_text, settings_of, settings_text
+from batchrunner.store.unseen_batch import UnseenBatch, show_batch
 
 
 def load_jobs(
-    tx: Connection, file: JobFile, now: datetime, decision: EditDecision = UNDECIDED
+    tx: Connection,
+    file: JobFile,
+    now: datetime,
+    decision: EditDecision = UNDECIDED,
+    unseen: UnseenBatch | None = None,
 ) -> LoadResult:
     """
     Add a job file's batch if it is new; otherwise let the jobs of the batch follow the file.
 
+    A new batch is *unseen* if that has the jobs of the file.
+
     Raises:
         EditUndecided: The edit is so large that the user must decide on it; nothing changed.
     """
+    shown = unseen is not None and show_batch(tx, unseen, file, now)
     known, batch = _upsert_batch(tx, file, now)
+    known = None if shown else known
     row = tx.execute(select(batches).where(batches.c.id == batch.id)).one()
     # Another process may have made the batch since: then its jobs are there by now.
-    if not _has_jobs(tx, batch.id):
-        _add_all(tx, batch.id, file, now)
+    if shown or not _has_jobs(tx, batch.id):
+        if not shown:
+            _add_all(tx, batch.id, file, now)
         rows = len(file.specs)
         comparison = Comparison(batch=file.name, rows=rows, new=rows, rate=batch.step_price)
     else:
@@ -56,13 +67,18 @@ def load_jobs(
 
 def _add_all(tx: Connection, batch_id: int, file: JobFile, now: datetime) -> None:
     """Add the jobs of a file to a batch without jobs."""
+    for rows in new_rows(batch_id, file, now):
+        insert_rows(tx, jobs, NEW_JOB_COLUMNS, rows)
+
+
+def new_rows(batch_id: int, file: JobFile, now: datetime) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of the jobs of a file, as many as one statement inserts."""
     canary = file.settings.canary
     kinds = ((host_of(spec.url), spec.goal) for spec in file.specs)
     first = set(choose_canary(kinds, canary.jobs)) if canary else set()
     new = JobRows(batch_id, file, now)
     for chunk in chunks(enumerate(file.specs, 1), LOAD_CHUNK):
-        rows = [new.row(position, spec, canary=position - 1 in first) for position, spec in chunk]
-        insert_rows(tx, jobs, NEW_JOB_COLUMNS, rows)
+        yield [new.row(position, spec, canary=position - 1 in first) for position, spec in chunk]
 
 
 def _has_jobs(tx: Connection, batch_id: int) -> bool:

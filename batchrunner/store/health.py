@@ -30,6 +30,7 @@ from batchrunner.store.schema import (
 )
 from batchrunner.store.schema_check import schema_differences
 from batchrunner.store.store_time import store_time
+from batchrunner.store.unseen_batch import PREFIX
 from batchrunner.store.value_check import invalid_results, undecodable_values
 
 #: Most places of damage that are named.
@@ -145,7 +146,7 @@ def _open_work(tx: Connection) -> list[OpenWork]:
     rows = tx.execute(
         select(batches.c.name, still_open.label("open"), func.count().label("total"))
         .join(jobs, jobs.c.batch_id == batches.c.id)
-        .where(is_current)
+        .where(is_current, batches.c.name.not_like(f"{PREFIX}%"))
         .group_by(batches.c.id, batches.c.name)
         .having(still_open > 0)
         .order_by(batches.c.id)

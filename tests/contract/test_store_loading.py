@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Engine, text
+import pytest
+from sqlalchemy import Connection, Engine, text
 
-from batchrunner.model import Settings
+from batchrunner.app import follow_edit, load_in_parts
+from batchrunner.model import Batch, JobFile, Settings
 from batchrunner.store.batch_reads import list_batches
-from batchrunner.store.batches import bind_to_api, find_batch, load_jobs
+from batchrunner.store.batches import bind_to_api, find_batch, load_jobs, new_rows
 from batchrunner.store.controls import cancel_jobs
+from batchrunner.store.health import database_health
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
+from batchrunner.store.unseen_batch import (
+    UnseenBatch,
+    add_unseen,
+    begin_unseen,
+    left_over,
+    remove_unseen,
+)
 from tests.fakes import NOW, after, begin, claim, enlist, job_file, keys, rides, spec
 
 
@@ -146,3 +157,91 @@ def test_an_empty_file_is_an_empty_batch(store: Store) -> None:
     loaded = store.write(load_jobs, job_file(0), NOW)
     assert (loaded.added, loaded.known) == (0, 0)
     assert store.read(batch_counts, loaded.batch.id).total == 0
+
+
+# ---- large files ----
+
+
+def fill(store: Store, file: JobFile) -> UnseenBatch:
+    unseen = store.write(begin_unseen, file, "token", NOW)
+    for rows in new_rows(unseen.id, file, NOW) if unseen else ():
+        assert unseen is not None
+        unseen = store.write(add_unseen, unseen, rows, NOW)
+    assert unseen is not None
+    return unseen
+
+
+def test_nobody_sees_a_batch_whose_jobs_are_being_added(store: Store) -> None:
+    file = job_file(3)
+    unseen = fill(store, file)
+    assert store.read(find_batch, file.name) is None
+    assert store.read(list_batches) == []
+    assert store.read(database_health, lambda: NOW).open_work == ()
+    loaded = store.write(load_jobs, file, NOW, unseen=unseen)
+    assert (loaded.added, loaded.before, loaded.batch.id) == (3, None, unseen.id)
+    assert store.read(batch_counts, unseen.id).total == 3
+    assert store.write(load_jobs, file, NOW).known == 3
+
+
+def test_a_batch_that_another_load_made_meanwhile_gets_no_job_twice(store: Store) -> None:
+    file = job_file(3)
+    unseen = fill(store, file)
+    first = store.write(load_jobs, file, NOW)
+    second = store.write(load_jobs, file, NOW, unseen=unseen)
+    assert (second.batch, second.added) == (first.batch, 0)
+    while store.write(remove_unseen, unseen.id):
+        pass
+    assert store.read(batch_counts, first.batch.id).total == 3
+    assert store.read(batch_counts, unseen.id).total == 0
+
+
+def test_what_a_killed_load_left_is_removed_and_a_load_that_was_only_slow_notices(
+    store: Store,
+) -> None:
+    file = job_file(3)
+    unseen = fill(store, file)
+    assert store.read(left_over, after(3_599)) == []
+    assert store.read(left_over, after(3_601)) == [unseen.id]
+    assert store.write(remove_unseen, unseen.id)
+    assert store.write(add_unseen, unseen, [], after(3_602)) is None
+    loaded = store.write(load_jobs, file, NOW, unseen=unseen)
+    assert loaded.batch.id != unseen.id
+    assert store.read(batch_counts, loaded.batch.id).total == 3
+
+
+def test_a_batch_that_is_shown_is_never_removed_as_left_over(store: Store) -> None:
+    file = job_file(3)
+    unseen = fill(store, file)
+    store.write(load_jobs, file, NOW, unseen=unseen)
+    assert store.read(left_over, after(7_200)) == []
+    assert not store.write(remove_unseen, unseen.id)
+    assert store.read(batch_counts, unseen.id).total == 3
+
+
+def test_others_write_between_the_parts_of_a_large_load(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[int] = []
+
+    def add(tx: Connection, unseen: UnseenBatch, rows: list[Any], now: datetime) -> Any:
+        parts.append(len(rows))
+        return add_unseen(tx, unseen, rows, now)
+
+    monkeypatch.setattr(load_in_parts, "AT_ONCE", 2_000)
+    monkeypatch.setattr(load_in_parts, "add_unseen", add)
+    loaded = follow_edit.load_jobs(store, job_file(2_500), print)
+    assert (loaded.added, parts) == (2_500, [1_000, 1_000, 500])
+    assert store.read(list_batches) == [loaded.batch]
+
+
+def test_a_load_that_ends_in_the_middle_leaves_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(tx: Connection, batch: Batch) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(load_in_parts, "AT_ONCE", 1)
+    with pytest.raises(KeyboardInterrupt):
+        follow_edit.load_jobs(store, job_file(3), print, check=refuse)
+    assert store.read(list_batches) == []
+    assert store.read(left_over, after(10**9)) == []

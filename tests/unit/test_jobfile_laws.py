@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchrunner.api_facts.run_options import RUN_OPTIONS
+from batchrunner.inputs.job_specs import JobSpecs
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import JobFile
+from batchrunner.model.problems import Problem
 
 
 def read(text: bytes | str) -> JobFile:
@@ -147,6 +150,58 @@ def holds(text: bytes | str) -> None:
         places = [(problem.line, problem.column) for problem in errors.problems]
         assert places == sorted(places)
         assert min(places) >= (1, 1)
+
+
+odd_values = st.sampled_from(
+    [
+        "https://a.b/c",
+        "'https://a.b/c '",
+        "https://A.b:443/%7e?utm_source=x",
+        "a.b/c",
+        "null",
+        "''",
+        '"null"',
+        "Read it",
+        "Read it # all",
+        "'Read ${PRICE}'",
+        "&mark Read",
+        "*mark",
+        '"Read\\tit"',
+        "|\n    Read\n    it",
+        "[Read]",
+        "{url: Read}",
+        "7",
+    ]
+)
+odd_defaults = st.sampled_from(
+    [
+        "",
+        "defaults: {goal: Read}\n",
+        "defaults: {use_vault: perhaps}\n",
+        "defaults: {credential_item_ids: [a]}\n",
+        "defaults: {use_vault: true, policy: {timed_out: {retry: false}}, queued_limit: 5m}\n",
+        "defaults: {expect: {required: [price]}}\n",
+    ]
+)
+
+
+@given(odd_defaults, st.lists(st.tuples(odd_values, odd_values), min_size=1, max_size=3))
+def test_ordinary_entries_are_read_as_their_fields_would_read_them(
+    defaults: str, values: list[tuple[str, str]]
+) -> None:
+    jobs = "".join(f"- url: {url}\n  goal: {goal}\n" for url, goal in values)
+    text = f"{defaults}jobs:\n{jobs}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JobSpecs, "_plain", lambda *_: None)
+        by_fields = outcome(text)
+    assert outcome(text) == by_fields
+
+
+def outcome(text: str) -> JobFile | tuple[Problem, ...]:
+    try:
+        return read(text)
+    except JobFileErrors as errors:
+        return errors.problems
 
 
 @given(st.text())

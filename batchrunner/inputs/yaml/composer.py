@@ -149,6 +149,10 @@ class Composer:
         if self._nodes > MAX_NODES:
             tip = "is there a `-` or a bracket missing?"
             self._log.stop(f"more than {MAX_NODES:,} values in one entry", span(event), tip)
+        known: _Event = event
+        if type(event) is ScalarEvent and known.tag is None and known.anchor is None:
+            # Nearly all nodes: as `_scalar` returns them, sooner.
+            return Scalar(known.start_mark, known.end_mark, known.value, known.implicit[0])
         return self._compose[type(event)](event, level)
 
     def _scalar(self, event: _Event, level: int) -> Scalar:
