@@ -167,7 +167,7 @@ async def inline(call: Callable[[], T], /) -> T:
     return call()
 
 
-def load(store: Store, jobs: int, concurrency: int) -> Batch:
+def load(store: Store, jobs: int, concurrency: int, now: datetime | None = None) -> Batch:
     """Load a batch of plain jobs of 100 hosts."""
     specs = tuple(
         JobSpec(key=f"job-{n:07}", url=f"https://shop{n % 100}.example/{n}", goal=GOAL)
@@ -175,27 +175,32 @@ def load(store: Store, jobs: int, concurrency: int) -> Batch:
     )
     settings = Settings(concurrency=concurrency)
     job_file = JobFile(name="no-time", settings=settings, specs=specs)
-    return store.write(load_jobs, job_file, datetime.now(UTC)).batch
+    return store.write(load_jobs, job_file, now or _now()).batch
 
 
-def run_batch(
-    store: Store, batch: Batch, api: StandInApi, offload: Offload | None = None, owner: str = "one"
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def run_batch(
+    store: Store,
+    batch: Batch,
+    api: StandInApi,
+    offload: Offload | None = None,
+    now: Callable[[], datetime] = _now,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run a batch to its end with one runner."""
-
-    async def run() -> None:
-        async with TinyFishClient("http://127.0.0.1", "a-key-of-nobody", api) as client:
-            await Runner(
-                store=store,
-                api=client,
-                batch=batch,
-                owner=Owner(id=owner, machine="here", pid=1, process_started_at="1"),
-                now=lambda: datetime.now(UTC),
-                monotonic=time.monotonic,
-                offload=offload or in_thread(),
-            ).run()
-
-    anyio.run(run)
+    async with TinyFishClient("http://127.0.0.1", "a-key-of-nobody", api) as client:
+        await Runner(
+            store=store,
+            api=client,
+            batch=batch,
+            owner=Owner(id="one", machine="here", pid=1, process_started_at="1"),
+            now=now,
+            monotonic=monotonic,
+            offload=offload or in_thread(),
+        ).run()
 
 
 def measure(address: str, jobs: int, concurrency: int, offload: Offload | None = None) -> Figures:
@@ -203,7 +208,7 @@ def measure(address: str, jobs: int, concurrency: int, offload: Offload | None =
     store, api = Store.open(address), StandInApi()
     batch = load(store, jobs, concurrency)
     begun, cpu = time.perf_counter(), time.process_time()
-    run_batch(store, batch, api, offload)
+    anyio.run(run_batch, store, batch, api, offload)
     cpu, wall = time.process_time() - cpu - api.cpu, time.perf_counter() - begun
     succeeded = store.read(batch_counts, batch.id).jobs[JobState.SUCCEEDED]
     store.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import marshal
 import os
+import pickle
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
@@ -171,9 +171,12 @@ def _sorted(found: Iterable[ComparedResult]) -> Iterator[ComparedResult]:
         # As bytes, which sort as Python sorts text, and may be unpaired surrogates. One by one:
         # each may have 30 MB.
         rows = (
-            (each.key.encode("utf-8", "surrogatepass"), marshal.dumps(tuple(each)))
+            (
+                each.key.encode("utf-8", "surrogatepass"),
+                pickle.dumps(tuple(each), pickle.HIGHEST_PROTOCOL),
+            )
             for each in found
         )
         spool.executemany("INSERT INTO results VALUES (?, ?)", rows)
         for (data,) in spool.execute("SELECT result FROM results ORDER BY key, rowid"):
-            yield ComparedResult(*marshal.loads(data))
+            yield ComparedResult(*pickle.loads(data))

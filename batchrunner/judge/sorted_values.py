@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,16 +139,20 @@ def _sort_group(group: list[Leaf], seen: SortedValues, left: int) -> int:
     if seen.only_empty_lists and answers == 1:
         sorted_here = [_uncounted(each) for each in sorted_here]
         answers = sum(each.kind is Kind.ANSWER for each in sorted_here)
-    if any(each.rule == PLACEHOLDER for each in sorted_here):
-        samples = [
-            value_found(each.leaf, PLACEHOLDER)
-            for each in sorted_here
-            if is_sample(each.leaf.value)
-        ]
-        seen.odd += samples if len(samples) > 1 else []
-    echoes = [each for each in sorted_here if each.rule == SCHEMA_ECHO]
-    seen.odd += echoes if len(echoes) >= max(answers, 1) else []
-    seen.odd += [each for each in sorted_here if _is_odd(each, answers, nothing)]
+    if any(each.found for each in sorted_here):
+        seen.odd += _odd_in_group(sorted_here, answers, nothing)
     seen.has_answer = seen.has_answer or answers > 0
     seen.values += sorted_here
     return left
+
+
+def _odd_in_group(group: list[Value], answers: int, nothing: int) -> Iterator[Value]:
+    """Give what rules find in an object or list with so many answers and empty fields."""
+    if any(each.rule == PLACEHOLDER for each in group):
+        samples = [
+            value_found(each.leaf, PLACEHOLDER) for each in group if is_sample(each.leaf.value)
+        ]
+        yield from samples if len(samples) > 1 else ()
+    echoes = [each for each in group if each.rule == SCHEMA_ECHO]
+    yield from echoes if len(echoes) >= max(answers, 1) else ()
+    yield from (each for each in group if _is_odd(each, answers, nothing))

@@ -182,7 +182,7 @@ def _follows_an_answer(part: TextFinding, words: str) -> bool:
 
 def is_zero(text: str) -> bool:
     """Say whether a text is just a zero, perhaps with a currency."""
-    return len(text) < 20 and _ZERO.fullmatch(text.strip()) is not None
+    return len(text) < 20 and "0" in text and _ZERO.fullmatch(text.strip()) is not None
 
 
 def is_sample_text(text: str) -> bool:

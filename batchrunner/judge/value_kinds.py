@@ -56,7 +56,7 @@ class Value(NamedTuple):
 
 def is_nothing(value: Any) -> bool:
     """Say whether a value is null, no text, or an empty list or object."""
-    return value is None or value == "" or value in ([], {})
+    return not value and (value is None or isinstance(value, str | list | dict))
 
 
 def value_of(leaf: Leaf, left: int) -> Value:

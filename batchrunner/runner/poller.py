@@ -70,6 +70,7 @@ class Poller:
         self._slot_tuner = SlotTuner(context)
         self._webhook_asked = False  # a webhook asked for this poll
         self._webhooks_arrive = False  # a webhook reported the newest runs that ended
+        self._all_were_over = True  # no poll has shown a run that goes on: each pays at once
         self._knows_stop = False  # the newest poll began after the user asked to stop
         self._saved_polls = 0.0  # polls that were put off, and that webhooks may use up
 
@@ -77,7 +78,7 @@ class Poller:
         """
         Poll all runs in flight once, and wait until the next poll is worthwhile.
 
-        Returns whether there was a run to poll.
+        Returns whether a run goes on, as far as it shows.
         """
         context = self._context
         await context.gates.poll.wait_until_open()
@@ -96,11 +97,13 @@ class Poller:
             ended, open_now = len(decisions), [attempt for attempt, _ in unfinished]
         if given_up := await self._canceller.give_up(attempts):
             report_closed(context, given_up)
+        all_over = ended == len(attempts)
+        self._all_were_over &= all_over
         if self._fetcher.put_off:
             await context.clock_jumped.wait(PUT_OFF_SECONDS)
-        else:
+        elif not self._all_were_over:
             await self._wait_for_next_poll(open_now or attempts, ended)
-        return True
+        return not all_over
 
     async def _open_attempts(self) -> list[OpenAttempt]:
         context = self._context

@@ -181,14 +181,12 @@ class Submitter:
     async def _give_up_claim(self) -> None:
         context = self._context
         # This runner sends nothing now, so every intended submission is one that it never saw.
-        await context.offload(
-            lambda: context.store.write(
-                mark_intended_unanswered,
-                context.owner.id,
-                context.batch.id,
-                context.now(),
-                "the database went away",
-            )
+        await context.write(
+            mark_intended_unanswered,
+            context.owner.id,
+            context.batch.id,
+            context.now(),
+            "the database went away",
         )
         context.unanswered_added.notify()
 

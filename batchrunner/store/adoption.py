@@ -12,6 +12,7 @@ from batchrunner.model import JobState, RetryRule, Run, RunStatus
 from batchrunner.model.categories import CONFIGURABLE
 from batchrunner.model.marker_removal import unmarked_goal
 from batchrunner.model.markers import marker_in, markers_in
+from batchrunner.store import counters
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.job_rows import output_schema_digest
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
@@ -46,6 +47,9 @@ def adopt_runs(
     if rows:
         markers = {run.run_id: marker_in(run.goal) for run in unknown}
         _open(tx, owner_id, batch_id, rows, markers, now, new_token())
+        counters.add_numbers(
+            tx, batch_id, owner_id, counters.count_jobs(tx, [row.id for row in rows])
+        )
     return len(rows)
 
 

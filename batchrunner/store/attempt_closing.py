@@ -39,6 +39,8 @@ from batchrunner.store.bulk_update import BulkUpdate
 from batchrunner.store.column_types import stored_json_text
 from batchrunner.store.conditions import is_current
 from batchrunner.store.instants import instant_text, stored_instant
+from batchrunner.store.number_changes import closed
+from batchrunner.store.numbers import Numbers
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import findings_text, help_text, json_text, run_error_text
 from batchrunner.store.value_lists import is_one_of
@@ -193,11 +195,13 @@ _SUCCEED = (
 _GIVEN_UP = select(jobs.c.id).where(
     is_one_of(jobs.c.id, "jobs"), jobs.c.state == JobState.CANCELLED, _gives_up
 )
+#: Jobs that were changed or withdrawn while their attempts were open.
+_LEFT = select(jobs.c.id).where(is_one_of(jobs.c.id, "jobs"), not_(is_current))
 _NO_RETRY = update(attempts).where(is_one_of(attempts.c.id, "attempts")).values(retry_at=None)
 
 
-def move_jobs(tx: Connection, applied: Sequence[AttemptDecision], now: datetime) -> None:
-    """Give the jobs of closed attempts their next states."""
+def move_jobs(tx: Connection, applied: Sequence[AttemptDecision], now: datetime) -> Numbers:
+    """Give the jobs of closed attempts their next states; return what that changes of numbers."""
     at = stored_instant(now)
     plain, others = _split(applied)
     if plain:
@@ -209,8 +213,11 @@ def move_jobs(tx: Connection, applied: Sequence[AttemptDecision], now: datetime)
         for decision in others
         if not isinstance(decision.transition, Finish)
     }
+    ended: list[int] = []
     if waiting and (ended := list(tx.execute(_GIVEN_UP, {"jobs": list(waiting)}).scalars())):
         tx.execute(_NO_RETRY, {"attempts": [waiting[job_id] for job_id in ended]})
+    left = tx.execute(_LEFT, {"jobs": [decision.attempt.job.id for decision in applied]})
+    return closed(applied, cancelled=set(ended), left=set(left.scalars()))
 
 
 def _failure_counts(decision: AttemptDecision) -> str:

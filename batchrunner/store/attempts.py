@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +17,7 @@ from batchrunner.model import (
     RunObservation,
     RunStatus,
 )
-from batchrunner.store import artifacts, host_breaker, host_escalation, revisions
+from batchrunner.store import artifacts, counters, host_breaker, host_escalation, revisions
 from batchrunner.store.attempt_closing import close_attempts, move_jobs
 from batchrunner.store.bulk_update import BulkUpdate
 from batchrunner.store.instants import instant_text
@@ -83,10 +82,7 @@ def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAtt
             submission_id=row.submission_id,
             marker=marker_of(row),
             url=row.url,
-            job=replace(
-                job_of(row, row.job_id, row.number, attempt_start_of(row)),
-                earlier_suspects=row.suspects or 0,
-            ),
+            job=job_of(row, row.job_id, row.number, attempt_start_of(row), row.suspects),
             status=RunStatus(row.run_status),
             # A rate limit may delay a create request; that time is not the run's.
             opened_at=max(row.opened_at, row.answered_at or row.opened_at),
@@ -254,15 +250,18 @@ def apply_decisions(
         return []
     close_attempts(tx, applied, now)
     artifacts.want_artifacts_of(tx, [decision.attempt.attempt_id for decision in applied])
-    move_jobs(tx, applied, now)
+    changes = move_jobs(tx, applied, now)
     batch_id = held[applied[0].attempt.attempt_id]
-    _follow_suspects(tx, applied, now)
+    _follow_suspects(tx, owner_id, applied, now)
     host_escalation.record_escalation_results(tx, batch_id, applied)
     host_breaker.record_host_results(tx, batch_id, applied, now)
+    counters.add_numbers(tx, batch_id, owner_id, changes)
     return applied
 
 
-def _follow_suspects(tx: Connection, applied: Sequence[AttemptDecision], now: datetime) -> None:
+def _follow_suspects(
+    tx: Connection, owner_id: str, applied: Sequence[AttemptDecision], now: datetime
+) -> None:
     """Buy suspect results again that a policy says so of; restore those that nothing replaced."""
     again = {
         decision.attempt.job.id: decision.transition.again_at
@@ -270,10 +269,10 @@ def _follow_suspects(tx: Connection, applied: Sequence[AttemptDecision], now: da
         if isinstance(decision.transition, Finish) and decision.transition.again_at is not None
     }
     if again:
-        revisions.buy_suspects_again(tx, again, now)
+        revisions.buy_suspects_again(tx, owner_id, again, now)
     failed = [decision.attempt.job.id for decision in applied if decision.transition.failure]
     if failed:
-        revisions.restore_delivered(tx, jobs.c.id.in_(failed))
+        revisions.restore_delivered(tx, jobs.c.id.in_(failed), owner_id=owner_id)
 
 
 _STILL_HELD = (

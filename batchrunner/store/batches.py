@@ -13,6 +13,7 @@ from batchrunner.model import Batch, JobFile, LoadResult
 from batchrunner.model.comparison import UNDECIDED, Comparison, EditDecision
 from batchrunner.model.hosts import host_of
 from batchrunner.policy.canary import choose_canary
+from batchrunner.store import counters
 from batchrunner.store.accepted import inherit_accepted
 from batchrunner.store.batch_rows import SET_LATER, batch_of
 from batchrunner.store.bulk_insert import insert_rows
@@ -20,6 +21,7 @@ from batchrunner.store.canary_gate import keep_canary
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.edits import follow_file
 from batchrunner.store.job_rows import LOAD_CHUNK, NEW_JOB_COLUMNS, JobRows, chunks
+from batchrunner.store.number_changes import loaded
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import json_text, settings_of, settings_text
 from batchrunner.store.unseen_batch import UnseenBatch, show_batch
@@ -49,6 +51,7 @@ def load_jobs(
         if not shown:
             _add_all(tx, batch.id, file, now)
         rows = len(file.specs)
+        counters.add_numbers(tx, batch.id, counters.NOBODY, loaded(rows))
         comparison = Comparison(batch=file.name, rows=rows, new=rows, rate=batch.step_price)
     else:
         comparison = follow_file(tx, file, row, decision, now)
@@ -118,7 +121,7 @@ def _upsert_batch(tx: Connection, file: JobFile, now: datetime) -> tuple[Batch |
     known = tx.execute(named.with_for_update()).first()
     stored = settings_text(settings)
     new: dict[str, Any] = {"settings": stored, **_origin(file)}
-    row = {"name": name, "created_at": now, **new}
+    row = {"name": name, "created_at": now, "counted": True, **new}
     # A value that changed in the file takes precedence over one that was set later.
     before = settings_of(known.settings) if known else settings
     new |= {name: None for name in SET_LATER if getattr(before, name) != getattr(settings, name)}

@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Connection,
+    ScalarSelect,
     and_,
     bindparam,
     case,
@@ -16,6 +18,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     update,
 )
 
@@ -23,6 +26,7 @@ from batchrunner.api_facts.limits import MAX_STEPS
 from batchrunner.model import Budget, BudgetStatus
 from batchrunner.policy.budget import limit_of
 from batchrunner.store.batch_rows import rate_of, settings_in_force
+from batchrunner.store.counters import billed_steps
 from batchrunner.store.schema import SubmissionState, attempts, batches, orphans, submissions
 from batchrunner.store.serialization import json_text, plain_budget
 
@@ -69,20 +73,33 @@ _longest = (
 )
 _reserved = func.coalesce(attempts.c.reserved_steps, MAX_STEPS)
 _worst = case((_reserved < _longest, _longest), else_=_reserved)
-_billed = attempts.c.steps.is_not(None)
+_unbilled = attempts.c.steps.is_(None)
 _open = attempts.c.closed_at.is_(None)
+
+
+def _most(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    """Return the most that these attempts may cost together."""
+    return (
+        select(func.coalesce(func.sum(_worst), 0)).where(_unbilled, *conditions).scalar_subquery()
+    )
+
+
+def _without_runs(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return which closed attempts without a run are of submissions like these."""
+    is_one = and_(submissions.c.batch_id == _batch, _in_index, *conditions)
+    found = attempts.c.submission_id.in_(select(submissions.c.id).where(is_one))
+    return and_(~_open, attempts.c.run_id.is_(None), found)
+
+
+_in_index = text("submissions.state IN ('absent', 'undecided')")
 #: Their runs may exist, and no search can decide.
-_undecided = select(submissions.c.id).where(
-    submissions.c.batch_id == _batch, submissions.c.state == SubmissionState.UNDECIDED
-)
+_undecided = _without_runs(submissions.c.state == SubmissionState.UNDECIDED)
 #: The search for their runs found none; the runs may appear late.
-_absent_recently = select(submissions.c.id).where(
-    submissions.c.batch_id == _batch,
+_absent_recently = _without_runs(
     submissions.c.state == SubmissionState.ABSENT,
     submissions.c.intended_at > bindparam("recent_since"),
 )
-_runless = attempts.c.run_id.is_(None)
-_unclear = or_(~_runless, attempts.c.submission_id.in_(_undecided))
+_of_batch = attempts.c.batch_id == _batch
 
 
 def _sum(steps: Any, *conditions: Any) -> Any:
@@ -106,22 +123,22 @@ def _sum_of_orphans(steps: Any, *conditions: Any) -> Any:
     return of_batch.scalar_subquery()
 
 
-_may_be_running = or_(_open, and_(_runless, attempts.c.submission_id.in_(_absent_recently)))
-#: One statement, so that a run that becomes an orphan or an attempt meanwhile is counted.
+#: One statement, so that a run that becomes an orphan or an attempt meanwhile is counted, and so is
+#: one that is billed meanwhile. Of the attempts, it reads those that are open or have no bill.
 _COMMITTED = select(
-    (_sum(attempts.c.steps, _billed) + _sum_of_orphans(orphans.c.steps, _orphan_billed)).label(
-        "spent"
-    ),
+    (billed_steps + _sum_of_orphans(orphans.c.steps, _orphan_billed)).label("spent"),
     (
-        _sum(_worst, ~_billed, ~_open, _unclear)
+        _most(_of_batch, ~_open, attempts.c.run_id.is_not(None))
+        + _most(_undecided)
         + _sum_of_orphans(_most_expensive, ~_orphan_billed, ~_orphan_open)
     ).label("unclear"),
     (
-        _sum(_worst, ~_billed, _may_be_running)
+        _most(_of_batch, _open)
+        + _most(_absent_recently)
         + _sum_of_orphans(_most_expensive, ~_orphan_billed, _orphan_open)
     ).label("reserved"),
     _longest.label("longest"),
-).where(attempts.c.batch_id == _batch)
+)
 
 
 def committed_steps(tx: Connection, batch: Any, now: datetime) -> tuple[BudgetStatus, int] | None:

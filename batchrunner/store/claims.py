@@ -22,6 +22,7 @@ from batchrunner.store import (
     account_keys,
     budget,
     canary_gate,
+    counters,
     due_jobs,
     fair_shares,
     host_breaker,
@@ -32,6 +33,7 @@ from batchrunner.store.batch_rows import settings_in_force
 from batchrunner.store.host_breaker import HostCapacity
 from batchrunner.store.job_starts import JobStart, job_starts
 from batchrunner.store.leases import check_alive
+from batchrunner.store.number_changes import claimed as claimed_numbers
 from batchrunner.store.opening import Claim, open_attempts
 from batchrunner.store.schema import (
     CanaryGate,
@@ -90,13 +92,9 @@ def claim_jobs(
         LeaseLost: Another process ended this owner.
         KeyReplaced: *key* is not one of the batch's account any more.
     """
-    check_alive(tx, owner_id)
-    batch = tx.execute(_BATCH, {"batch": batch_id}).one()
-    account_keys.check_listed(batch.known_keys, key)
-    if batch.paused_at is not None:
-        return []
+    batch = _locked(tx, owner_id, batch_id, key)
     settings = settings_in_force(batch)
-    found = canary_gate.check_canary(tx, batch, settings.canary, now)
+    found = _gate(tx, batch, settings, now)
     if found is CanaryGate.CLOSED:
         return []
     holders = slot_holders(tx, batch_id, now)
@@ -105,17 +103,32 @@ def claim_jobs(
     due, starts = _choose(tx, batch, settings, room, now, first, canary, part=part)
     if not due:
         return []
-    token = _token_maker(tx, batch, new_token)
-    grounded = _to_ground(settings.grounding, due, starts) if ground else set()
     claim = Claim(
         owner_id=owner_id,
         batch_id=batch_id,
         now=now,
         marked=settings.marker,
         starts=starts,
-        grounded=grounded,
+        grounded=_to_ground(settings.grounding, due, starts) if ground else set(),
     )
-    return open_attempts(tx, claim, due, most, token)
+    claimed = open_attempts(tx, claim, due, most, _token_maker(tx, batch, new_token))
+    counters.add_numbers(tx, batch_id, owner_id, claimed_numbers(row.attempt for row in due))
+    return claimed
+
+
+def _locked(tx: Connection, owner_id: str, batch_id: int, key: str | None) -> Any:
+    """Return a batch that no other claim changes meanwhile; the owner lives until the commit."""
+    check_alive(tx, owner_id)
+    batch = tx.execute(_BATCH, {"batch": batch_id}).one()
+    account_keys.check_listed(batch.known_keys, key)
+    return batch
+
+
+def _gate(tx: Connection, batch: Any, settings: Settings, now: datetime) -> CanaryGate | None:
+    """Return whether jobs may be submitted; None: only those of the canary."""
+    if batch.paused_at is not None:
+        return CanaryGate.CLOSED
+    return canary_gate.check_canary(tx, batch, settings.canary, now)
 
 
 def _choose(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
@@ -22,6 +22,7 @@ from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store import holds
 from batchrunner.store.conditions import is_current, is_newest
+from batchrunner.store.counters import changed_jobs, recount
 from batchrunner.store.revisions import restore_delivered
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
@@ -54,6 +55,14 @@ def retry_jobs(
     if not keys and not categories:
         left = [each for each, row in CATEGORIES.items() if row.retried_only_if_named]
         chosen += [failed, not_(_ended_with(left))]
+    # No claim or recount comes between the two.
+    tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
+    job_ids = tx.execute(select(jobs.c.id).where(*chosen)).scalars().all()
+    with changed_jobs(tx, job_ids):
+        return _put_back(tx, chosen, now)
+
+
+def _put_back(tx: Connection, chosen: Sequence[ColumnElement[bool]], now: datetime) -> int:
     tx.execute(update(attempts).where(exists().where(is_newest, *chosen)).values(retry_at=now))
     put_back = tx.execute(
         update(jobs)
@@ -109,6 +118,7 @@ def cancel_jobs(
     parts = list(_on(tx, hosts, chosen)) if hosts else [chosen]
     counts = [_cancel(tx, part, still_open, now) for part in parts]
     restore_delivered(tx, jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED)
+    recount(tx, batch_id)
     return sum(at_once for at_once, _ in counts), sum(asked for _, asked in counts)
 
 

@@ -23,11 +23,13 @@ from batchrunner.model import Batch, JobState
 from batchrunner.model.editions import EditionSummary
 from batchrunner.store.batch_rows import batch_of
 from batchrunner.store.conditions import FINAL_STATES, count_where, is_current
+from batchrunner.store.counters import recount
 from batchrunner.store.revisions import restore_delivered
 from batchrunner.store.schema import (
     SubmissionState,
     artifacts,
     attempts,
+    batch_counters,
     batches,
     holds,
     host_breakers,
@@ -127,6 +129,7 @@ def close_edition(tx: Connection, batch_id: int, now: datetime) -> tuple[int, in
         .values(state=JobState.CANCELLED, finished_at=now, cancel_requested=True)
     )
     restore_delivered(tx, jobs.c.batch_id == batch_id)
+    recount(tx, batch_id)
     return waiting.rowcount, in_flight.rowcount
 
 
@@ -242,7 +245,7 @@ def hide_edition(tx: Connection, batch_id: int, now: datetime) -> bool:
     hidden = (
         update(batches)
         .where(batches.c.id == batch_id, or_(~_shows, ~_is_unsettled()))
-        .values(pruned_at=now)
+        .values(pruned_at=now, counted=False)
     )
     return bool(tx.execute(hidden).rowcount)
 
@@ -260,7 +263,7 @@ def prune_chunk(tx: Connection, batch_id: int) -> int:
             tx.execute(delete(table).where(table.c.attempt_id.in_(own)))
         tx.execute(delete(attempts).where(attempts.c.job_id.in_(job_ids)))
         return tx.execute(delete(jobs).where(jobs.c.id.in_(job_ids))).rowcount
-    others = (orphans, submissions, holds, host_escalations, host_breakers)
+    others = (orphans, submissions, holds, host_escalations, host_breakers, batch_counters)
     return sum(
         tx.execute(delete(table).where(table.c.batch_id == batch_id)).rowcount for table in others
     )

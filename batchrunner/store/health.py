@@ -17,6 +17,7 @@ from batchrunner.model import JobState, Verdict
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store.batch_reads import Worker, active_workers
 from batchrunner.store.conditions import count_where, is_current
+from batchrunner.store.counters import drift
 from batchrunner.store.dialect import has_server
 from batchrunner.store.revision import HEAD
 from batchrunner.store.schema import (
@@ -327,6 +328,9 @@ ATTEMPT_RULES: Mapping[str, ColumnElement[bool]] = {
     ),
 }
 
+#: A load of the batch's file counts it anew.
+NUMBERS_AGREE = "the numbers that are kept of a batch are those of its jobs and attempts"
+
 
 def consistency_errors(tx: Connection) -> dict[str, int]:
     """Return the broken rules, and how many jobs or attempts break each."""
@@ -341,4 +345,8 @@ def consistency_errors(tx: Connection) -> dict[str, int]:
     )
     counts = [*tx.execute(about_jobs).one(), *tx.execute(about_attempts).one()]
     rules = [*JOB_RULES, *ATTEMPT_RULES]
-    return {rule: int(count) for rule, count in zip(rules, counts, strict=True) if count}
+    broken = {rule: int(count) for rule, count in zip(rules, counts, strict=True) if count}
+    is_shown = (batches.c.counted, batches.c.pruned_at.is_(None))
+    counted = tx.execute(select(batches.c.id).where(*is_shown)).scalars().all()
+    wrong = sum(bool(drift(tx, batch_id)) for batch_id in counted)
+    return broken | ({NUMBERS_AGREE: wrong} if wrong else {})

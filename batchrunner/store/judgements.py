@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,8 @@ from batchrunner.model import (
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import is_current, is_newest
+from batchrunner.store.counters import changed_jobs
+from batchrunner.store.job_rows import LOAD_CHUNK, chunks
 from batchrunner.store.job_values import expectations_in
 from batchrunner.store.result_bodies import long_body_of, short_body
 from batchrunner.store.schema import attempts, jobs, results
@@ -139,7 +141,14 @@ def flag_good_results(tx: Connection, found: Sequence[tuple[int, Finding]]) -> i
         }
         for attempt_id, finding in sorted(found, key=lambda pair: pair[0])
     ]
-    return sum(tx.execute(_FLAG, flag).rowcount for flag in flags)
+    return sum(_flag(tx, chunk) for chunk in chunks(flags, LOAD_CHUNK))
+
+
+def _flag(tx: Connection, flags: Sequence[Mapping[str, Any]]) -> int:
+    ids = [flag["row_id"] for flag in flags]
+    job_ids = tx.execute(select(attempts.c.job_id).where(attempts.c.id.in_(ids))).scalars().all()
+    with changed_jobs(tx, job_ids):
+        return sum(tx.execute(_FLAG, flag).rowcount for flag in flags)
 
 
 def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[tuple[StoredResult, bool]]:
@@ -240,9 +249,11 @@ def rewrite_judgements(tx: Connection, judgements: Sequence[tuple[StoredResult, 
         if _is_as_read(result, judged.get(result.attempt_id), stored.get(result.job_id))
     ]
     if held:
-        tx.execute(_REWRITE_ATTEMPT, [_rewritten(result, outcome) for result, outcome, _ in held])
-        moved = [(result, _failure_in(outcome), row) for result, outcome, row in held]
-        tx.execute(_MOVE_JOB, [_moved(*each) for each in moved])
+        rewritten = [_rewritten(result, outcome) for result, outcome, _ in held]
+        moved = [_moved(result, _failure_in(outcome), row) for result, outcome, row in held]
+        with changed_jobs(tx, [result.job_id for result, _, _ in held]):
+            tx.execute(_REWRITE_ATTEMPT, rewritten)
+            tx.execute(_MOVE_JOB, moved)
     return len(held)
 
 

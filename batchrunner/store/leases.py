@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, Connection, Row, bindparam, or_, select, u
 
 from batchrunner.model import Owner
 from batchrunner.policy.fair_shares import WANTS_FOR
-from batchrunner.store import account_keys
+from batchrunner.store import account_keys, counters
 from batchrunner.store.conditions import is_unsettled
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.errors import LeaseLost, OwnerForgotten
@@ -34,6 +34,7 @@ def register_owner(
             process_started_at=owner.process_started_at,
             started_at=now,
             lease_until=now + LEASE,
+            counts=True,
             batch_id=batch_id,
             wants_until=now + WANTS_FOR if batch_id is not None else None,
         )
@@ -69,6 +70,7 @@ def end_owner(tx: Connection, owner_id: str, now: datetime) -> None:
         .where(owners.c.id == owner_id, owners.c.ended_at.is_(None))
         .values(ended_at=now)
     )
+    counters.merge_ended_owners(tx)
 
 
 def live_owners(tx: Connection, now: datetime, batch_id: int | None = None) -> list[Owner]:
@@ -171,7 +173,9 @@ def rescue_attempts(
     )
     tx.execute(_MARK_INTENDED_UNANSWERED, {"batch": batch_id, "now": now})
     tx.execute(_TAKE_SUBMISSIONS, mine)
-    return list(tx.execute(_TAKE_ATTEMPTS, mine).scalars())
+    taken = list(tx.execute(_TAKE_ATTEMPTS, mine).scalars())
+    counters.count_if_needed(tx, batch_id)
+    return taken
 
 
 def _owner(row: Row[Any]) -> Owner:

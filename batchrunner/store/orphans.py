@@ -17,6 +17,7 @@ from batchrunner.model import (
     SubmittedAttempt,
 )
 from batchrunner.store.conditions import is_current, is_newest
+from batchrunner.store.counters import changed_jobs
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.job_values import attempt_start_of, job_of
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
@@ -142,6 +143,19 @@ def adopt(
     token: str,
 ) -> frozenset[str]:
     """Adopt runs whose jobs need one, by the closed attempt that created each; return them."""
+    job_ids = tx.execute(select(attempts.c.job_id).where(attempts.c.id.in_(runs))).scalars().all()
+    with changed_jobs(tx, job_ids, owner_id):
+        return _adopt(tx, owner_id, batch_id, runs, now, token)
+
+
+def _adopt(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    runs: Mapping[int, str],
+    now: datetime,
+    token: str,
+) -> frozenset[str]:
     waiting, unavailable = _waiting(tx, runs), _unavailable(tx, runs.values())
     adopted = {
         attempt_id: run_id

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -136,9 +135,7 @@ def _page(
 def _watched(tx: Connection, rows: Sequence[Row[Any]], baseline: int | None) -> list[WatchedResult]:
     """Return rows as the check needs them, with what the same jobs' results held before."""
     held = _held_before(tx, rows, baseline) if baseline is not None else {}
-    return [
-        replace(_watched_result(row), held_before=held.get((row.key, row.digest))) for row in rows
-    ]
+    return [_watched_result(row, held.get((row.key, row.digest))) for row in rows]
 
 
 def _held_before(
@@ -155,7 +152,7 @@ def _held_before(
     return found
 
 
-def _watched_result(row: Row[Any]) -> WatchedResult:
+def _watched_result(row: Row[Any], held_before: frozenset[str] | None = None) -> WatchedResult:
     columns = json.loads(row.columns or "{}")
     return WatchedResult(
         job_id=row.job_id,
@@ -170,6 +167,7 @@ def _watched_result(row: Row[Any]) -> WatchedResult:
         good=row.outcome == "succeeded" and row.verdict != Verdict.SUSPECT,
         delivered=row.outcome == "succeeded",
         fields=fields_of(without_marker(row.body, row.marker)),
+        held_before=held_before,
     )
 
 

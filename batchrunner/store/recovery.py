@@ -12,6 +12,7 @@ from batchrunner.model import JobState, RunStatus
 from batchrunner.model.markers import job_digest
 from batchrunner.policy.recovery import FoundRun
 from batchrunner.store.conditions import is_current
+from batchrunner.store.counters import changed_jobs
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import (
     SubmissionState,
@@ -97,7 +98,8 @@ def open_recovered(
             places.add(place)
             opened.append((row, run))
     if opened:
-        _open(tx, owner_id, batch_id, opened, submission_ids, now)
+        with changed_jobs(tx, [row.id for row, _ in opened], owner_id):
+            _open(tx, owner_id, batch_id, opened, submission_ids, now)
     return {run.run_id for _, run in opened}
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     Connection,
     Select,
-    and_,
     bindparam,
-    case,
     func,
-    not_,
     select,
     true,
 )
 
 from batchrunner.model import (
     BatchCounts,
-    FailureCategory,
     FinishedJob,
     JobState,
     RunStatus,
@@ -28,18 +24,19 @@ from batchrunner.model import (
 )
 from batchrunner.model.hosts import MAX_PROBES
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
+from batchrunner.store import counters
 from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batch_rows import pause_of, settings_in_force
 from batchrunner.store.conditions import (
     FINAL_STATES,
     count_where,
     is_current,
-    is_newest,
     is_shown,
     is_unanswered,
     is_unconfirmed,
     is_waiting,
 )
+from batchrunner.store.count_reads import counts_of
 from batchrunner.store.finished_reads import jobs_among
 from batchrunner.store.schema import (
     CanaryGate,
@@ -54,45 +51,31 @@ from batchrunner.store.serialization import (
 )
 from batchrunner.store.shown_jobs import with_long_results
 from batchrunner.store.store import PAGE_SIZE, Store
-from batchrunner.store.suspects import suspect_counts
 
 _batch: BindParameter[int] = bindparam("batch")
 _owner: BindParameter[str] = bindparam("owner")
 _still_open = attempts.c.closed_at.is_(None)
 
 
-_STATES = (
-    select(
-        jobs.c.state,
-        func.count().label("jobs"),
-        func.sum(case((jobs.c.attempt > 0, 1), else_=0)).label("tried"),
-        func.min(jobs.c.available_at).label("due_at"),
-    )
-    .where(jobs.c.batch_id == _batch, is_current)
-    .group_by(jobs.c.state)
-)
-#: Runs in flight of jobs that are not current: they end, and are kept.
-_LEAVING = (
-    select(func.count())
-    .select_from(jobs)
-    .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.RUNNING, not_(is_current))
+_DUE_AT = tuple(
+    select(func.min(jobs.c.available_at)).where(jobs.c.batch_id == _batch, which)
+    for which in (is_waiting, is_unconfirmed)
 )
 
 
 def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
-    """Count a batch's jobs, attempts and orphans by state and category."""
+    """Return a batch's jobs, attempts and orphans by state and category, whatever its size."""
     batch = {"batch": batch_id}
-    by_state = {JobState(row.state): row for row in tx.execute(_STATES, batch)}
-    available = by_state.get(JobState.AVAILABLE)
-    return BatchCounts(
-        jobs={state: by_state[state].jobs if state in by_state else 0 for state in JobState},
-        retrying=available.tried if available else 0,
-        due_at=available.due_at if available else None,
-        failed=_by_category(tx.execute(_FAILED, batch)),
-        suspect=suspect_counts(tx, batch_id),
-        retried=_by_category(tx.execute(_RETRIED, batch)),
-        leaving=tx.execute(_LEAVING, batch).scalar_one(),
-        **_attempts(tx, batch_id),
+    open_attempts = tx.execute(_OPEN_ATTEMPTS, batch).one()
+    late_runs = tx.execute(_ORPHAN_TOTALS, batch).one()
+    due = [at for each in _DUE_AT if (at := tx.execute(each, batch).scalar()) is not None]
+    return counts_of(
+        counters.read_numbers(tx, batch_id),
+        due_at=min(due, default=None),
+        orphans=late_runs.orphans,
+        orphans_steps=int(late_runs.steps),
+        unsettled=int(open_attempts.unsettled),
+        queued=int(open_attempts.queued),
     )
 
 
@@ -187,43 +170,13 @@ def work_left(tx: Connection, owner_id: str, batch_id: int, part: bool = False) 
     )
 
 
-_ATTEMPTS = select(
-    func.count().label("attempts"),
-    func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
-    count_where(and_(_still_open, is_unanswered)).label("unsettled"),
-    count_where(and_(_still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
-).where(attempts.c.batch_id == _batch)
+_OPEN_ATTEMPTS = select(
+    count_where(is_unanswered).label("unsettled"),
+    count_where(attempts.c.run_status == RunStatus.PENDING).label("queued"),
+).where(attempts.c.batch_id == _batch, _still_open)
 _ORPHAN_TOTALS = select(
     func.count().label("orphans"), func.coalesce(func.sum(orphans.c.steps), 0).label("steps")
 ).where(orphans.c.batch_id == _batch)
-
-
-def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
-    row = tx.execute(_ATTEMPTS, {"batch": batch_id}).one()
-    orphan_counts = tx.execute(_ORPHAN_TOTALS, {"batch": batch_id}).one()
-    counts = {name: int(value) for name, value in row._mapping.items()}
-    return counts | {
-        "orphans": orphan_counts.orphans,
-        "steps": counts["steps"] + int(orphan_counts.steps),
-    }
-
-
-_FAILED = (
-    select(attempts.c.outcome, func.count())
-    .join(jobs, is_newest)
-    .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.FAILED, is_current)
-    .group_by(attempts.c.outcome)
-)
-#: Failed attempts after which their job was retried.
-_RETRIED = (
-    select(attempts.c.outcome, func.count())
-    .where(attempts.c.batch_id == _batch, attempts.c.retry_at.is_not(None))
-    .group_by(attempts.c.outcome)
-)
-
-
-def _by_category(rows: Iterable[Any]) -> dict[FailureCategory, int]:
-    return {FailureCategory(outcome): count for outcome, count in rows}
 
 
 def finished_jobs(store: Store, batch_id: int) -> Iterator[FinishedJob]:

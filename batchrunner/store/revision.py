@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 #: The revision of the newest migration. A test compares it with the migrations.
-HEAD = "0016"
+HEAD = "0017"
 #: Marks an SQLite file as ours ("brn1"), so that we never write to another program's file.
 APPLICATION_ID = 0x62726E31

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     bindparam,
     func,
     insert,
@@ -21,7 +22,9 @@ from sqlalchemy import (
 
 from batchrunner.model import JobState
 from batchrunner.store.conditions import is_current
+from batchrunner.store.counters import NOBODY, changed_jobs
 from batchrunner.store.job_rows import LOAD_CHUNK, chunks
+from batchrunner.store.number_changes import loaded
 from batchrunner.store.schema import jobs
 
 #: What a job is asked, and what follows from that.
@@ -67,7 +70,9 @@ def add_revisions(
         _add(tx, ids, now, old, more)
 
 
-def buy_suspects_again(tx: Connection, at: Mapping[int, datetime], now: datetime) -> None:
+def buy_suspects_again(
+    tx: Connection, owner_id: str, at: Mapping[int, datetime], now: datetime
+) -> None:
     """Give jobs with a suspect result a revision that may be claimed from its moment on."""
     wanted = jobs.c.id.in_([*at]), jobs.c.url != "", not_(jobs.c.cancel_requested)
     these = select(jobs.c.id).where(*wanted, is_current).order_by(jobs.c.id)
@@ -79,8 +84,9 @@ def buy_suspects_again(tx: Connection, at: Mapping[int, datetime], now: datetime
     }
     ids = list(tx.execute(these).scalars())
     if ids:
-        _add(tx, ids, now, old, more)
-        tx.execute(_WAIT, [{"old": id, "new_available_at": at[id]} for id in ids])
+        with changed_jobs(tx, ids, owner_id) as numbers:
+            numbers.update(loaded(_add(tx, ids, now, old, more)))
+            tx.execute(_WAIT, [{"old": id, "new_available_at": at[id]} for id in ids])
 
 
 _WAIT = (
@@ -92,7 +98,8 @@ _WAIT = (
 
 def _add(
     tx: Connection, ids: Collection[int], now: datetime, old: Any, more: Mapping[str, Any]
-) -> None:
+) -> int:
+    """Add the new revisions; return how many."""
     tx.execute(update(jobs).where(jobs.c.id.in_(ids)).values(superseded=True))
     kept = ("batch_id", "key", "accepted", *_PLACE, *QUESTION, *RULES)
     source = {
@@ -102,19 +109,26 @@ def _add(
         **more,
     }
     query = select(*source.values()).select_from(old).where(old.c.id.in_(ids))
-    tx.execute(insert(jobs).from_select(list(source), query))
+    return tx.execute(insert(jobs).from_select(list(source), query)).rowcount
 
 
-def restore_delivered(tx: Connection, *which: ColumnElement[bool]) -> None:
+def restore_delivered(tx: Connection, *which: ColumnElement[bool], owner_id: str = NOBODY) -> None:
     """
     Make suspect results current again whose new revisions ended without a result.
 
     *which* chooses new revisions.
     """
     ended = (jobs.c.replaces.is_not(None), is_current, jobs.c.state.in_(_WITHOUT_RESULT))
-    found = tx.execute(select(jobs.c.id, jobs.c.replaces).where(*ended, *which)).all()
+    replacing = select(jobs.c.id, jobs.c.replaces).where(*ended, *which)
+    found: list[Row[Any]] = list(tx.execute(replacing))
     if not found:
         return
+    with changed_jobs(tx, [*(row.id for row in found), *(row.replaces for row in found)], owner_id):
+        _restore(tx, found)
+
+
+def _restore(tx: Connection, found: Sequence[Row[Any]]) -> None:
+    """Make the results current again that these revisions were to replace."""
     new = jobs.alias()
     tried = new.c.id.in_([row.id for row in found])
     tx.execute(update(jobs).where(jobs.c.id.in_([row.id for row in found])).values(superseded=True))

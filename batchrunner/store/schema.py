@@ -87,6 +87,8 @@ owners = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("lease_until", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    # It keeps the numbers of batches; false: a process of an older version.
+    Column("counts", Boolean, nullable=False, server_default=text("false")),
     # The batch whose slots it wants, and until when at least; NULL: it submits nothing.
     Column("batch_id", Id),
     Column("wants_until", UtcDateTime),
@@ -132,7 +134,21 @@ batches = Table(
     Column("quality_since", UtcDateTime),
     # How good its rows were at the end of its last run: good, look, bad; NULL: it never ended.
     Column("quality_word", String(4)),
+    # Its numbers are kept in `batch_counters`; false: loaded by an older version.
+    Column("counted", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
+)
+
+#: The numbers of batches, by the owner whose transactions changed them: '' is no runner.
+#: Without references: each would lock the row of the batch, which claims hold.
+batch_counters = Table(
+    "batch_counters",
+    metadata,
+    Column("batch_id", Id, primary_key=True, autoincrement=False),
+    Column("name", String(20), primary_key=True),
+    Column("detail", String(100), primary_key=True),  # such as a state or a category; '': none
+    Column("owner_id", String(36), primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )
 
 _IN_ORDER = ("position", "id")
@@ -359,6 +375,27 @@ Index(
 Index("ix_attempts_to_ground", attempts.c.batch_id, **_rows("grounding = 'wanted'"))
 Index("ix_attempts_suspect", attempts.c.batch_id, **_rows("verdict = 'suspect'"))
 Index("ix_attempts_lost", attempts.c.batch_id, **_rows("outcome = 'lost'"))
+
+#: Runs that ended without a bill: each counts with the most that it may cost.
+Index(
+    "ix_attempts_unbilled",
+    attempts.c.batch_id,
+    **_rows("steps IS NULL AND run_id IS NOT NULL AND closed_at IS NOT NULL"),
+)
+#: Runs that took more steps than were reserved.
+Index(
+    "ix_attempts_exceeded",
+    attempts.c.batch_id,
+    attempts.c.steps,
+    **_rows("steps > reserved_steps"),
+)
+Index(
+    "ix_submissions_without_runs",
+    submissions.c.batch_id,
+    submissions.c.state,
+    submissions.c.intended_at,
+    **_rows("state IN ('absent', 'undecided')"),
+)
 
 #: Runs of ours that no attempt needs.
 orphans = Table(

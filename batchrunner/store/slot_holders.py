@@ -4,34 +4,46 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select, text
 
 from batchrunner.policy.slots import SlotHolders
-from batchrunner.store.conditions import (
-    count_where,
-    in_unanswered_submission,
-    is_released,
-    is_unanswered,
-)
-from batchrunner.store.schema import attempts, orphans, submissions
+from batchrunner.store.conditions import count_where
+from batchrunner.store.schema import SubmissionState, attempts, orphans, submissions
 
 #: A create with fewer fruitless searches may be found at any moment: it needs no control run yet.
 MIN_FRUITLESS_SEARCHES = 2
 
-_untested = in_unanswered_submission.where(
-    submissions.c.fruitless_searches < MIN_FRUITLESS_SEARCHES
+_of_batch = attempts.c.batch_id == bindparam("batch")
+_open = (_of_batch, attempts.c.closed_at.is_(None))
+_late = submissions.c.holds_slots_until <= bindparam("now")
+_untested = submissions.c.fruitless_searches < MIN_FRUITLESS_SEARCHES
+#: The attempts whose runs may exist, found by their submissions: few are unanswered.
+_UNANSWERED = (
+    select(
+        func.count().label("unanswered"),
+        count_where(_late).label("released"),
+        count_where(_untested).label("untested"),
+    )
+    .select_from(submissions)
+    .join(attempts, attempts.c.submission_id == submissions.c.id)
+    .where(
+        submissions.c.batch_id == bindparam("batch"),
+        submissions.c.state == SubmissionState.UNANSWERED,
+        text("submissions.state IN ('intended', 'unanswered')"),  # as in the partial index
+        *_open,
+        attempts.c.run_id.is_(None),
+    )
+    .subquery()
 )
 _HOLDERS = select(
-    func.count().label("open"),
-    count_where(is_unanswered).label("unanswered"),
-    count_where(is_released).label("released"),
-    count_where(and_(is_unanswered, _untested)).label("untested"),
+    select(func.count()).select_from(attempts).where(*_open).scalar_subquery().label("open"),
+    _UNANSWERED,
     select(func.count())
     .select_from(orphans)
     .where(orphans.c.batch_id == bindparam("batch"), orphans.c.ended_at.is_(None))
     .scalar_subquery()
     .label("orphans"),
-).where(attempts.c.batch_id == bindparam("batch"), attempts.c.closed_at.is_(None))
+)
 
 
 def slot_holders(tx: Connection, batch_id: int, now: datetime) -> SlotHolders:

@@ -41,6 +41,7 @@ def begin_unseen(tx: Connection, file: JobFile, token: str, now: datetime) -> Un
         "settings": settings_text(file.settings),
         "created_at": now,
         "pruned_at": now,
+        "counted": True,
     }
     made = tx.execute(insert(batches).returning(batches.c.id), row)
     return UnseenBatch(made.scalar_one(), now)

@@ -6,15 +6,20 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, ColumnElement, Dialect, Text, bindparam
+from sqlalchemy import ARRAY, Boolean, ColumnElement, Dialect, String, Text, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 def plain_type(type: TypeEngine[Any]) -> TypeEngine[Any]:
-    """Return the type of a column as the database has it, without our conversions."""
-    return type.impl_instance if isinstance(type, TypeDecorator) else type
+    """
+    Return the type of values for a column, without our conversions.
+
+    Text has no length here: a server would cut it to that of the column, and not refuse it.
+    """
+    plain = type.impl_instance if isinstance(type, TypeDecorator) else type
+    return Text() if isinstance(plain, String) else plain
 
 
 class _Values(TypeDecorator[Iterable[Any]]):

@@ -30,6 +30,7 @@ from batchrunner.model import (
     ParkedHost,
     RunErrorBeside,
     SuspectResults,
+    Verdict,
 )
 from batchrunner.model.artifacts import LISTING, ArtifactCounts, ArtifactState
 from batchrunner.model.quality import QualityWord
@@ -42,10 +43,17 @@ from batchrunner.store.host_breaker import _PARKED, _host
 from batchrunner.store.schema import artifacts, attempts, batches, holds, jobs, owners
 from batchrunner.store.serialization import findings_of, help_of
 from batchrunner.store.store_time import LEASE, store_time
-from batchrunner.store.suspects import _are_suspect
 
 _batch: BindParameter[int] = bindparam("batch")
 _SHOWN = select(batches).where(batches.c.pruned_at.is_(None))
+
+#: Jobs that succeeded with a suspect result.
+_are_suspect = (
+    attempts.c.batch_id == bindparam("batch"),
+    attempts.c.verdict == Verdict.SUSPECT,
+    jobs.c.state == JobState.SUCCEEDED,
+    is_current,
+)
 
 _numbered = (
     select(

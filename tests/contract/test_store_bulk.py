@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import event, select
 
 from batchrunner.model import JobState, Remark, RunError
 from batchrunner.store.attempts import apply_poll, runs_in_flight
-from batchrunner.store.database import Database
+from batchrunner.store.database import Database, StoreError
 from batchrunner.store.schema import attempts, jobs, owners
 from batchrunner.store.store import Store
 from batchrunner.store.submissions import record_runs
@@ -100,3 +101,13 @@ def test_a_condition_on_many_values_takes_every_text(store: Store) -> None:
     found = store.read(lambda tx: set(tx.execute(chosen, {"ids": odd}).scalars()))
     assert found == set(odd)
     assert store.read(lambda tx: tx.execute(chosen, {"ids": []}).all()) == []
+
+
+def test_an_id_that_is_too_long_for_its_column_is_never_cut(store: Store) -> None:
+    batch = begin(store, 1)
+    (submission,) = claim(store, batch)
+    (attempt,) = submission.attempts
+    long = "r" * 300
+    with suppress(StoreError):
+        store.write(record_runs, "alice", submission, {attempt.attempt_id: long}, NOW)
+    assert {each.run_id for each in store.read(runs_in_flight, "alice", batch.id)} <= {long}

@@ -29,6 +29,7 @@ from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.count_reads import read_counts
+from batchrunner.store.counters import drift
 from batchrunner.store.database import Database
 from batchrunner.store.errors import LeaseLost
 from batchrunner.store.failure_reads import failed_attempts
@@ -362,6 +363,7 @@ class Ledger(RuleBasedStateMachine):
         ended = [job.final_failure for job in self.jobs if job.state is JobState.FAILED]
         assert totals.failed == Counter(ended)
         assert totals.retried == Counter(a.outcome for a in self.tries if a.went_on)
+        assert not self.store.read(drift, self.batch.id)
 
     @invariant()
     def the_lists_are_what_a_recount_brings(self) -> None:

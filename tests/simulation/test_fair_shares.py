@@ -75,6 +75,7 @@ def _greedy(*args: object) -> int:
     return free
 
 
+@pytest.mark.sweep
 def test_a_runner_that_takes_every_slot_at_once_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     planter = Planter(monkeypatch)
     planter.replace(slots_to_take, _greedy)

@@ -189,7 +189,7 @@ def run_a_suspect_again_when_it_is_judged(planter: Planter) -> None:
 
 
 def lose_what_was_delivered(planter: Planter) -> None:
-    planter.replace(restore_delivered, lambda *_: None)
+    planter.replace(restore_delivered, lambda *_, **__: None)
 
 
 async def bought_again_in_vain() -> None:

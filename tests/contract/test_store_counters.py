@@ -1,0 +1,63 @@
+"""The numbers of a batch that are kept are those of a recount, whatever changed its jobs."""
+
+from __future__ import annotations
+
+from sqlalchemy import update
+
+from batchrunner.store.controls import cancel_jobs, retry_jobs
+from batchrunner.store.counters import NOBODY, add_numbers, drift, recount
+from batchrunner.store.database import Database
+from batchrunner.store.health import NUMBERS_AGREE, consistency_errors
+from batchrunner.store.leases import end_owner
+from batchrunner.store.numbers import Number, Numbers
+from batchrunner.store.reports import batch_counts
+from batchrunner.store.schema import batch_counters, batches
+from batchrunner.store.store import Store
+from tests.fakes import NOW, after, begin, claim
+
+
+def test_a_difference_is_found_and_a_recount_removes_it(store: Store) -> None:
+    batch = begin(store, 3)
+    expected = store.read(batch_counts, batch.id)
+    store.write(add_numbers, batch.id, NOBODY, Numbers({(Number.STEPS, ""): 7}))
+    assert store.read(drift, batch.id) == {(Number.STEPS, ""): -7}
+    assert store.read(consistency_errors) == {NUMBERS_AGREE: 1}
+    assert store.write(recount, batch.id) == {(Number.STEPS, ""): -7}
+    assert store.read(consistency_errors) == {}
+    assert store.read(batch_counts, batch.id) == expected
+
+
+def test_a_batch_of_an_older_version_is_read_before_it_is_counted(
+    store: Store, database: Database
+) -> None:
+    batch = begin(store, 3)
+    claim(store, batch)
+    expected = store.read(batch_counts, batch.id)
+    with database.write() as tx:
+        tx.execute(batch_counters.delete())
+        tx.execute(update(batches).values(counted=False))
+    assert store.read(batch_counts, batch.id) == expected
+    store.write(recount, batch.id)
+    assert store.read(batch_counts, batch.id) == expected
+    assert not store.read(drift, batch.id)
+
+
+def test_numbers_of_an_owner_that_ended_are_kept_without_it(store: Store) -> None:
+    batch = begin(store, 3)
+    claim(store, batch)
+    expected = store.read(batch_counts, batch.id)
+    store.write(end_owner, "alice", after(1))
+    with store._database.read() as tx:
+        owners = set(tx.execute(batch_counters.select()).scalars())
+    assert owners
+    assert store.read(batch_counts, batch.id) == expected
+    assert not store.read(drift, batch.id)
+
+
+def test_what_a_user_changes_is_counted(store: Store) -> None:
+    batch = begin(store, 3)
+    store.write(cancel_jobs, batch.id, ["job-0001", "job-0002"], NOW)
+    assert not store.read(drift, batch.id)
+    store.write(cancel_jobs, batch.id, [], NOW)
+    store.write(retry_jobs, batch.id, [], ["job-0001"], after(1))
+    assert not store.read(drift, batch.id)
