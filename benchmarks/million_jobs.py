@@ -175,7 +175,7 @@ def _slowed(runner: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 def _shares(tx: Connection) -> list[int]:
     """Return how many attempts each owner made, the most first."""
-    counted = select(func.count()).group_by(attempts.c.owner_id)
+    counted = select(func.count()).select_from(attempts).group_by(attempts.c.owner_id)
     return sorted(tx.execute(counted).scalars(), reverse=True)
 
 

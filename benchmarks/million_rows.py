@@ -35,6 +35,7 @@ from batchrunner.app.open_database import open_store
 from batchrunner.inputs.yaml.parser_events import LOADER
 from batchrunner.model import JobFile, JobState, Settings
 from batchrunner.store import batches
+from batchrunner.store.batch_reads import list_batches
 from batchrunner.store.schema import jobs
 from benchmarks.figures import Figure
 from benchmarks.finished_jobs import Job, finish_jobs
@@ -137,7 +138,7 @@ def plan(folder: Path, rows: int) -> None:
 def finish(folder: Path, rows: int) -> None:
     """Put results in; a tenth of the jobs fail."""
     store = open_store(str(folder / "work.db"), lambda _: None)
-    (batch,) = store.read(batches.list_batches)
+    (batch,) = store.read(list_batches)
     finish_jobs(store, batch.id, _result, now())
     store.close()
 
@@ -189,7 +190,8 @@ def make_yaml(folder: Path, rows: int) -> None:
     with open(_yaml(folder), "w", encoding="utf-8") as file:
         file.write("name: from-yaml\njobs:\n")
         for n in range(rows):
-            file.write(f"  - {{url: '{_URL.format(n)}', goal: 'Read the price of lamp {n}'}}\n")
+            # A million of these are just below the size that a job file may have.
+            file.write(f"- {{url: '{_URL.format(n)}', goal: 'Price of {n}'}}\n")
 
 
 def read_yaml(folder: Path, rows: int) -> None:
