@@ -13,9 +13,9 @@ from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.counters import NOBODY, add_numbers, drift, recount
 from batchrunner.store.database import Database
-from batchrunner.store.health import NUMBERS_AGREE, consistency_errors
+from batchrunner.store.health import consistency_errors
 from batchrunner.store.leases import end_owner
-from batchrunner.store.numbers import Number, Numbers
+from batchrunner.store.numbers import NUMBERS_AGREE, Number, Numbers
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.schema import batch_counters, batches
 from batchrunner.store.store import Store
