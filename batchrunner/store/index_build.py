@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 from sqlalchemy import Connection, Engine, Index, text
 from sqlalchemy.schema import CreateIndex
 
 from batchrunner.store.dialect import has_server
 from batchrunner.store.schema import metadata
+
+#: Between two questions whether it is this process's turn.
+TURN_SECONDS = 0.1
 
 #: Names of valid indexes, one a row.
 _PRESENT = {
@@ -28,6 +33,18 @@ def missing_indexes(tx: Connection) -> list[Index]:
     )
 
 
+def await_turn(tx: Connection, lock_id: int) -> None:
+    """
+    Wait until no other process changes the schema of a server's database; until the commit.
+
+    One statement that waits would see the database as it was at its start. The build of an index
+    waits for all such statements, and so each would wait for the other, without end.
+    """
+    mine = text("SELECT pg_try_advisory_xact_lock(:id)")
+    while not tx.execute(mine, {"id": lock_id}).scalar():
+        time.sleep(TURN_SECONDS)
+
+
 def build_indexes(engine: Engine, lock_id: int) -> None:
     """
     Build the missing indexes while others use the database.
@@ -37,7 +54,7 @@ def build_indexes(engine: Engine, lock_id: int) -> None:
     """
     with engine.connect() as guard, guard.begin():
         if has_server(guard):
-            guard.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": lock_id})
+            await_turn(guard, lock_id)
             for index in missing_indexes(guard):
                 _build_beside(engine, index)
             return

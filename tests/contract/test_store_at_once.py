@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +19,8 @@ from batchrunner.model import JobState
 from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs
+from batchrunner.store.database import Database
+from batchrunner.store.index_build import missing_indexes
 from batchrunner.store.leases import register_owner, rescue_attempts
 from batchrunner.store.reports import batch_counts, work_left
 from batchrunner.store.revision import HEAD
@@ -59,16 +61,16 @@ store.close()
 """
 
 
-def at_once(work: Callable[[str], list[str]]) -> list[str]:
-    """Let eight owners work, beginning at the same moment; return what each brings."""
-    barrier = Barrier(len(EIGHT))
+def at_once(work: Callable[[str], list[str]], owners: Sequence[str] = EIGHT) -> list[str]:
+    """Let owners work, beginning at the same moment; return what each brings."""
+    barrier = Barrier(len(owners))
 
     def begin_together(owner_id: str) -> list[str]:
         barrier.wait()
         return work(owner_id)
 
-    with ThreadPoolExecutor(len(EIGHT)) as pool:
-        return [key for brought in pool.map(begin_together, EIGHT) for key in brought]
+    with ThreadPoolExecutor(len(owners)) as pool:
+        return [key for brought in pool.map(begin_together, owners) for key in brought]
 
 
 def test_eight_claimers_take_every_job_once_and_keep_to_the_bound(
@@ -196,6 +198,32 @@ def test_processes_may_open_a_new_database_at_once(
     said = [process.communicate()[0].strip() for process in started]
     assert [process.returncode for process in started] == [0] * processes
     assert sorted(said) == ["0"] * (processes - 1) + ["1"]
+
+
+def test_several_may_build_missing_indexes_at_once(address: str) -> None:
+    """None waits in a statement that another's build waits for: that would never end."""
+    dropped = ("ix_jobs_queue", "ix_jobs_ready", "ix_jobs_host_queue")
+    with closing(Store.open(address)) as store, store._database.write() as tx:
+        for name in dropped:
+            tx.execute(text(f"DROP INDEX {name}"))
+
+    def work(owner_id: str) -> list[str]:
+        Store.open(address).close()
+        return [owner_id]
+
+    at_once(work, EIGHT[:3])
+    with closing(Store.open(address)) as store, store._database.read() as tx:
+        assert not missing_indexes(tx)
+
+
+def test_two_may_look_at_once_at_what_a_new_database_would_hold(address: str) -> None:
+    def work(owner_id: str) -> list[str]:
+        database = Database.connect(address)
+        with closing(database), database.trial() as tx:
+            assert tx.execute(text("SELECT count(*) FROM jobs")).scalar() == 0
+        return [owner_id]
+
+    assert at_once(work, EIGHT[:2]) == EIGHT[:2]
 
 
 def test_a_database_that_many_made_at_once_is_migrated_once(address: str) -> None:
