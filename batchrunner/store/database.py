@@ -26,7 +26,7 @@ from batchrunner.store.damage import Damage, damage_of, damaged
 from batchrunner.store.database_file import DatabaseFile, had_journal
 from batchrunner.store.dialect import has_server
 from batchrunner.store.errors import StoreError
-from batchrunner.store.index_build import await_turn, build_indexes, missing_indexes
+from batchrunner.store.index_build import build_indexes, missing_indexes
 from batchrunner.store.plain_sql import BUSY_SECONDS, PRAGMAS
 from batchrunner.store.revision import APPLICATION_ID, HEAD
 from batchrunner.store.value_check import undecodable_values
@@ -161,7 +161,7 @@ class Database:
             try:
                 if has_server(tx):
                     # Two processes cannot make the same tables, not even for a while.
-                    await_turn(tx, APPLICATION_ID)
+                    tx.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": APPLICATION_ID})
                 _refuse_strangers(tx)
                 if _revision(tx) != HEAD:
                     _upgrade(tx)
@@ -191,7 +191,7 @@ class Database:
         with self.write() as tx:
             if has_server(tx):
                 # Of several processes that start together, the first migrates.
-                await_turn(tx, APPLICATION_ID)
+                tx.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": APPLICATION_ID})
             _refuse_strangers(tx)
             if _revision(tx) != HEAD:
                 _upgrade(tx)

@@ -42,6 +42,7 @@ def await_turn(tx: Connection, lock_id: int) -> None:
     """
     mine = text("SELECT pg_try_advisory_xact_lock(:id)")
     while not tx.execute(mine, {"id": lock_id}).scalar():
+        tx.rollback()  # gives up what it has seen
         time.sleep(TURN_SECONDS)
 
 
@@ -52,7 +53,7 @@ def build_indexes(engine: Engine, lock_id: int) -> None:
     A server builds them beside its other work. A file is locked for one index at a time, a second
     for a million rows. *lock_id* keeps two processes from building one index.
     """
-    with engine.connect() as guard, guard.begin():
+    with engine.connect() as guard:
         if has_server(guard):
             await_turn(guard, lock_id)
             for index in missing_indexes(guard):
