@@ -19,6 +19,7 @@ from batchrunner.app.doctor.finding import (
 
 if TYPE_CHECKING:
     from batchrunner.store.batch_reads import Worker
+    from batchrunner.store.disk_usage import DiskUsage
     from batchrunner.store.health import ForeignChanges, Health, OpenWork
 
 #: Damaged places, batches and workers that are named.
@@ -40,6 +41,7 @@ class StoreFacts:
     foreign_changes: ForeignChanges | None = None  #: None: not checked
     thorough: bool = True  #: whether the file was checked in full
     inconsistencies: Mapping[str, int] | None = None  #: rule → rows against it; None: not checked
+    usage: DiskUsage | None = None  #: None: not measured
     exited: frozenset[str] = frozenset()  #: ids of owners whose process has ended
 
 

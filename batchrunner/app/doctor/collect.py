@@ -41,6 +41,7 @@ from batchrunner.network.errors import NetworkSettingsError
 from batchrunner.store.address import file_of, url_of
 from batchrunner.store.database import StoreError
 from batchrunner.store.database_file import lost_database
+from batchrunner.store.disk_usage import disk_usage
 from batchrunner.store.health import (
     consistency_errors,
     database_health,
@@ -205,6 +206,7 @@ def _read(store: Store, facts: StoreFacts) -> StoreFacts:
     if health.revision != HEAD:
         return facts
     try:
+        facts = replace(facts, usage=store.read(disk_usage))
         return replace(facts, inconsistencies=store.read(consistency_errors))
     except StoreError as error:
         return _in_trouble(facts, error)
