@@ -61,11 +61,18 @@ def _truth(stored: object) -> None:
         raise ValueError("neither true nor false")
 
 
+#: Columns of JSON texts, of which any will do.
+_JSON_OF_BATCHES = ("account_limit", "columns", "sources", "quality_stop")
+_JSON_OF_JOBS = ("columns", "accepted")
+_JSON_OF_ATTEMPTS = ("help", "run_error", "grounding")
 #: Table and column → its parser. _BY_TYPE has those that depend on the type only.
 _READERS: Mapping[tuple[str, str], Callable[[Any], object]] = {
     ("batches", "settings"): settings_of,
     ("batches", "budget"): _budget,
     ("batches", "step_price"): Decimal,
+    **{("batches", name): json.loads for name in _JSON_OF_BATCHES},
+    **{("jobs", name): json.loads for name in _JSON_OF_JOBS},
+    **{("attempts", name): json.loads for name in _JSON_OF_ATTEMPTS},
     ("jobs", "options"): _mapping,
     ("jobs", "expect"): _mapping,
     ("jobs", "policy"): rules_of,
