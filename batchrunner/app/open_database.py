@@ -93,8 +93,8 @@ def sandbox_beside(file: Path) -> Path | None:
 
 def _check_after_crash(store: Store, *, cut_off: bool) -> None:
     """Raise StoreError if a process that was killed left a damaged file."""
-    from batchrunner.store.damage import damaged
-    from batchrunner.store.health import quick_damage
+    from batchrunner.store.damage import damaged, wrong_numbers
+    from batchrunner.store.health import quick_damage, quick_drift
 
     workers = store.read(active_workers, now())
     exited = exited_owners([worker.owner for worker in workers])
@@ -102,6 +102,8 @@ def _check_after_crash(store: Store, *, cut_off: bool) -> None:
     damage = store.read(quick_damage, CHECK_SECONDS) if unclean else None
     if damage is not None:
         raise damaged(store.place, damage)
+    if unclean and (names := store.read(quick_drift, CHECK_SECONDS)):
+        raise wrong_numbers(store.place, names)
 
 
 def retry_while_away(call: Callable[[], T], say: Say) -> T:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import tempfile
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO
 
 from batchrunner.outputs.cells import Cell, text_of, utf8
@@ -23,6 +25,8 @@ _COST = "cost"
 _COSTS = {[*FIELDS].index(_COST)}
 #: Characters of a cell that are written at once.
 _CHUNK_LENGTH = 1024**2
+#: What a disk without space answers.
+_NO_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 #: Text that is written as it is: a quick check that most cells pass.
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .:/_?&%#@=+~()-]*+")
 
@@ -67,7 +71,7 @@ def _write_once(table: ExportTable, file: IO[bytes], rows: _Rows, start: str) ->
     A file beside it takes the rows until all columns are known: new ones only follow the others.
     """
     sheet = GrowingSheet(table)
-    with tempfile.TemporaryFile(dir=table.scratch, buffering=_CHUNK_LENGTH) as side:
+    with _side_file(table.scratch or tempfile.gettempdir()) as side:
         waiting = _WaitingRows(side)
         for cells in sheet.rows():
             waiting.add(rows.parts(cells, _COSTS), len(cells))
@@ -77,6 +81,23 @@ def _write_once(table: ExportTable, file: IO[bytes], rows: _Rows, start: str) ->
         file.write((start + rows.header(names)).encode())
         waiting.copy(file, len(names), rows)
     return written
+
+
+@contextmanager
+def _side_file(folder: str) -> Iterator[IO[bytes]]:
+    """
+    Open a file without a name.
+
+    Raises:
+        OSError: There is no space for it; the error's `filename` is *folder*.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=_CHUNK_LENGTH) as side:
+            yield side
+    except OSError as error:
+        if error.filename is None and error.errno in _NO_SPACE:
+            raise OSError(error.errno, error.strerror, folder) from error
+        raise
 
 
 class _WaitingRows:

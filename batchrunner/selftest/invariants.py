@@ -34,6 +34,7 @@ from batchrunner.policy.slots import concurrency_limit
 from batchrunner.sandbox.faults import SUSPECT
 from batchrunner.sandbox.journal import CreateReceived, SandboxRun
 from batchrunner.store.audit import audit_records
+from batchrunner.store.counters import drift
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store.serialization import counts_of, limits_of, rules_of
@@ -111,6 +112,8 @@ def check_always(store: Store, batch_id: int, loaded: int) -> None:
     invariant(kept == loaded, f"a job was lost: {loaded} were loaded, and {kept} are left")
     counted = sum(store.read(batch_counts, batch_id).jobs.values())
     invariant(counted == loaded, f"the counts by state add up to {counted} of {loaded} jobs")
+    wrong = store.read(drift, batch_id)
+    invariant(not wrong, f"the numbers that are kept differ from a recount: {dict(wrong)}")
     _check_jobs_match_attempts(snapshot)
     _check_failure_counts(snapshot)
     _check_verdicts(snapshot)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from batchrunner.store.database_file import STOPPED, recover_command
@@ -46,6 +47,15 @@ def damaged(place: str, what: str) -> Damaged:
         f"the database {place} is damaged: {what}; {STOPPED}",
         next="keep a copy of it, put a backup in its place (docs/backup.md), and compare that with "
         f"the API: {recover_command(place)}",
+    )
+
+
+def wrong_numbers(place: str, names: Sequence[str]) -> StoreError:
+    """Return the error for batches whose numbers differ from a recount: budgets rely on them."""
+    return StoreError(
+        f"the numbers of {', '.join(map(repr, names))} in {place} are not those of its jobs",
+        next="count them again",
+        command=f"batchrunner doctor --recount --db {shlex.quote(place)}",
     )
 
 

@@ -19,6 +19,7 @@ from batchrunner.store.batch_reads import Worker, active_workers
 from batchrunner.store.conditions import count_where, is_current
 from batchrunner.store.counters import drift
 from batchrunner.store.dialect import has_server
+from batchrunner.store.numbers import NUMBERS_AGREE
 from batchrunner.store.revision import HEAD
 from batchrunner.store.schema import (
     SubmissionState,
@@ -199,12 +200,21 @@ def quick_damage(tx: Connection, seconds: float) -> str | None:
             return damage[0]
         if gaps := [each for each in schema_differences(tx) if each.endswith("is missing")]:
             return gaps[0]
-        broken = consistency_errors(tx)
+        broken = _broken_rules(tx)
         if broken:
             rule, count = next(iter(broken.items()))
             return f"the rule {rule!r} is broken {count} times"
         return next(iter(undecodable_values(tx, 1)), None)
     return None
+
+
+def quick_drift(tx: Connection, seconds: float) -> list[str]:
+    """Return batches whose numbers are found to be wrong within so many seconds; see above."""
+    if has_server(tx):
+        return []
+    with _time_limit(tx, seconds):
+        return [*batches_to_recount(tx).values()]
+    return []
 
 
 @contextmanager
@@ -328,12 +338,22 @@ ATTEMPT_RULES: Mapping[str, ColumnElement[bool]] = {
     ),
 }
 
-#: A load of the batch's file counts it anew.
-NUMBERS_AGREE = "the numbers that are kept of a batch are those of its jobs and attempts"
-
 
 def consistency_errors(tx: Connection) -> dict[str, int]:
-    """Return the broken rules, and how many jobs or attempts break each."""
+    """Return the broken rules, and how many jobs, attempts or batches break each."""
+    wrong = len(batches_to_recount(tx))
+    return _broken_rules(tx) | ({NUMBERS_AGREE: wrong} if wrong else {})
+
+
+def batches_to_recount(tx: Connection) -> dict[int, str]:
+    """Return the id and name of each batch whose numbers differ from a recount."""
+    is_kept = (batches.c.counted, batches.c.pruned_at.is_(None))
+    kept = tx.execute(select(batches.c.id, batches.c.name).where(*is_kept)).all()
+    return {row.id: row.name for row in kept if drift(tx, row.id)}
+
+
+def _broken_rules(tx: Connection) -> dict[str, int]:
+    """Return the broken rules for each job and each attempt, and how many break each."""
     about_jobs = select(*map(count_where, JOB_RULES.values())).select_from(
         jobs.outerjoin(_attempt_count, _attempt_count.c.job_id == jobs.c.id)
     )
@@ -345,8 +365,4 @@ def consistency_errors(tx: Connection) -> dict[str, int]:
     )
     counts = [*tx.execute(about_jobs).one(), *tx.execute(about_attempts).one()]
     rules = [*JOB_RULES, *ATTEMPT_RULES]
-    broken = {rule: int(count) for rule, count in zip(rules, counts, strict=True) if count}
-    is_shown = (batches.c.counted, batches.c.pruned_at.is_(None))
-    counted = tx.execute(select(batches.c.id).where(*is_shown)).scalars().all()
-    wrong = sum(bool(drift(tx, batch_id)) for batch_id in counted)
-    return broken | ({NUMBERS_AGREE: wrong} if wrong else {})
+    return {rule: int(count) for rule, count in zip(rules, counts, strict=True) if count}

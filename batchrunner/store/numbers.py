@@ -19,5 +19,8 @@ class Number(StrEnum):
     STEPS = "steps"  #: billed for attempts
 
 
+#: The rule that doctor checks.
+NUMBERS_AGREE = "the numbers that are kept of a batch are those of its jobs and attempts"
+
 #: Numbers, or changes of them, by what is counted and its detail.
 Numbers = Counter[tuple[str, str]]

@@ -19,11 +19,13 @@ from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batch_reads import list_batches
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
+from batchrunner.store.counters import NOBODY, add_numbers
 from batchrunner.store.damage import Damaged
 from batchrunner.store.database import StoreError
 from batchrunner.store.database_file import lost_database
 from batchrunner.store.health import quick_damage
 from batchrunner.store.leases import end_owner, register_owner
+from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.reports import finished_jobs
 from batchrunner.store.revision import HEAD
 from batchrunner.store.store import Store
@@ -329,6 +331,18 @@ def test_damage_is_found_at_the_start_after_an_unclean_end(
 def test_an_unclean_end_without_damage_starts_as_ever(path: Path) -> None:
     killed(path)
     open_store(str(path), say_nothing).close()
+
+
+def test_wrong_numbers_after_an_unclean_end_are_named_with_what_puts_them_right(
+    path: Path,
+) -> None:
+    killed(path)
+    with closing(Store.open(str(path))) as store:
+        store.write(add_numbers, FIRST, NOBODY, Numbers({(Number.STEPS, ""): -7}))
+    with pytest.raises(StoreError, match="numbers of 'prices'") as caught:
+        open_store(str(path), say_nothing)
+    assert caught.value.command == f"batchrunner doctor --recount --db {path}"
+    assert "damaged" not in caught.value.message
 
 
 def test_a_clean_end_is_not_checked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

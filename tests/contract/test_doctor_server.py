@@ -1,8 +1,9 @@
-"""A checkup of a database on a server, which has no file, no disk and no journal."""
+"""A checkup of a database on a server, which has no file, no disk and no journal; recounts."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from contextlib import closing
 from typing import Any
 
@@ -12,6 +13,8 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from batchrunner.cli.commands.doctor import command
+from batchrunner.store.counters import NOBODY, add_numbers, drift
+from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.store import Store
 from tests.fakes import begin, start
 
@@ -50,6 +53,24 @@ def test_a_database_on_a_server_is_judged_without_a_file(postgresql: str) -> Non
     assert found["open_work"]["found"] == "open jobs: prices 3 of 3"
     assert "with 2 runs in flight" in found["dead_workers"]["found"]
     assert not {"file", "space", "integrity", "journal_mode"} & set(found)
+
+
+def test_wrong_numbers_are_put_right_by_the_command_that_is_named(
+    store: Store, address: str
+) -> None:
+    batch = begin(store, 3)
+    store.write(add_numbers, batch.id, NOBODY, Numbers({(Number.STEPS, ""): 7}))
+    ended = doctor(address)
+    books = checks(ended)["books"]
+    assert (ended.exit_code, books["mark"]) == (3, "bad")
+    program, name, *args = shlex.split(books["fix"])
+    assert (program, name, args[:2]) == ("batchrunner", "doctor", ["--recount", "--db"])
+    assert store.read(drift, batch.id), "nothing changes unless it is asked for"
+    ended = CliRunner().invoke(command, [*args, "--json"])
+    assert ended.exit_code == 0, ended.output
+    assert checks(ended)["recount"]["found"].endswith("counted again: prices")
+    assert not store.read(drift, batch.id)
+    assert "recount" not in checks(CliRunner().invoke(command, [*args, "--json"]))
 
 
 def test_a_user_who_may_not_make_tables_is_warned(postgresql: str) -> None:

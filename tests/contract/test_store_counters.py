@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 from sqlalchemy import update
 
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.counters import NOBODY, add_numbers, drift, recount
 from batchrunner.store.database import Database
-from batchrunner.store.health import NUMBERS_AGREE, consistency_errors
+from batchrunner.store.health import consistency_errors
 from batchrunner.store.leases import end_owner
-from batchrunner.store.numbers import Number, Numbers
+from batchrunner.store.numbers import NUMBERS_AGREE, Number, Numbers
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.schema import batch_counters, batches
 from batchrunner.store.store import Store
-from tests.fakes import NOW, after, begin, claim
+from tests.fakes import (
+    NOW,
+    after,
+    begin,
+    claim,
+    enlist,
+    failure,
+    job_file,
+    retry,
+    start,
+    success,
+    suspect,
+)
 
 
 def test_a_difference_is_found_and_a_recount_removes_it(store: Store) -> None:
@@ -60,4 +78,43 @@ def test_what_a_user_changes_is_counted(store: Store) -> None:
     assert not store.read(drift, batch.id)
     store.write(cancel_jobs, batch.id, [], NOW)
     store.write(retry_jobs, batch.id, [], ["job-0001"], after(1))
+    assert not store.read(drift, batch.id)
+
+
+def test_numbers_are_those_of_a_recount_after_work_at_once(
+    open_store: Callable[[], Store], store: Store
+) -> None:
+    """Two runners claim and end jobs, a user cancels and retries some, and others are recounted."""
+    batch = store.write(load_jobs, job_file(60, concurrency=24), NOW).batch
+    enlist(store, "alice", "bob")
+    barrier = Barrier(4)
+
+    def runner(owner_id: str) -> None:
+        mine = open_store()
+        barrier.wait()
+        for _ in range(4):
+            opened = start(mine, batch, owner_id)
+            ends = [(success, suspect, retry, failure)[each.job.id % 4](each) for each in opened]
+            apply_poll(mine, owner_id, ends, [], NOW)
+
+    def user() -> None:
+        mine = open_store()
+        barrier.wait()
+        for first in range(1, 5):
+            some = [f"job-{number:04}" for number in range(first, 60, 7)]
+            mine.write(cancel_jobs, batch.id, some, NOW)
+            mine.write(retry_jobs, batch.id, [], some, NOW)
+
+    def doctor() -> None:
+        mine = open_store()
+        barrier.wait()
+        for _ in range(4):
+            assert not mine.write(recount, batch.id)
+
+    with ThreadPoolExecutor(4) as pool:
+        work = [pool.submit(runner, name) for name in ("alice", "bob")]
+        work += [pool.submit(user), pool.submit(doctor)]
+        for each in work:
+            each.result()
+    assert store.read(batch_counts, batch.id).attempts
     assert not store.read(drift, batch.id)

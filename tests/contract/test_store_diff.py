@@ -17,6 +17,7 @@ from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.result_sets import _sorted
 from batchrunner.app.series_handle import SeriesHandle
 from batchrunner.differences import JobDiff, JobStatus
+from batchrunner.differences.changes import ComparedResult
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import Batch, FailureCategory
 from batchrunner.store.attempts import apply_poll
@@ -124,6 +125,9 @@ class Keyed:
 
     def __init__(self, key: str) -> None:
         self.key = key
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(ComparedResult(self.key))
 
 
 def test_results_are_put_away_one_by_one_while_they_are_sorted() -> None:

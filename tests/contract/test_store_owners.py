@@ -27,7 +27,7 @@ from batchrunner.store.leases import (
     renew_lease,
     rescue_attempts,
 )
-from batchrunner.store.reports import finished_jobs, work_left
+from batchrunner.store.reports import batch_counts, finished_jobs, work_left
 from batchrunner.store.schema import SubmissionState, metadata
 from batchrunner.store.store import Store
 from batchrunner.store.store_time import LEASE, store_time
@@ -200,8 +200,13 @@ def test_a_zombies_writes_change_nothing(store: Store, engine: Engine) -> None:
     store.write(request_cancel, "alice", ids, FailureCategory.TIMED_OUT)
     store.write(mark_unanswered, "alice", submission, LATE, "asleep")
     store.write(record_runs, "alice", submission, {ids[0]: "another"}, LATE)
-    store.write(end_owner, "alice", after(100))
     assert whole(engine) == before
+    # What she counted becomes the batch's: the sums stay.
+    counted = store.read(batch_counts, batch.id)
+    store.write(end_owner, "alice", after(100))
+    assert store.read(batch_counts, batch.id) == counted
+    before.pop("batch_counters")
+    assert {name: rows for name, rows in whole(engine).items() if name in before} == before
     assert store.read(runs_in_flight, "bob", batch.id) == attempts
 
 

@@ -96,6 +96,6 @@ def test_a_file_is_replaced_only_by_one_that_is_complete(finished: Path) -> None
         timeout=PROCESS_SECONDS,
     )
     assert export.returncode == 3
-    assert "results.csv: File too large" in export.stderr
+    assert f"{finished}: File too large" in export.stderr
     assert (finished / "results.csv").read_text() == before
     assert {path.name for path in finished.iterdir()} == names

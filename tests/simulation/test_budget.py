@@ -23,7 +23,7 @@ from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.selftest import invariants
 from batchrunner.selftest.invariants import StoreSnapshot
-from batchrunner.store import budget, claims
+from batchrunner.store import budget, job_starts
 from batchrunner.store.budget import set_budget, set_step_price
 from batchrunner.store.claims import budget_status
 from batchrunner.store.controls import pause_batch, resume_batch
@@ -174,7 +174,7 @@ def known(run: SandboxRun) -> bool:
 def test_a_reservation_below_the_worst_is_caught(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "max_steps", lambda *_: 5)
+    monkeypatch.setattr(job_starts, "max_steps", lambda *_: 5)
 
     async def scenario() -> None:
         await until_it_ends(spender(100 + 5 * seed, faulty(seed), **BOUNDED), 0, seed)

@@ -22,7 +22,7 @@ from tests.simulation.planting import Bug, Planter, check_caught
 from tests.simulator.simulated_batch import simulate
 
 
-@pytest.mark.parametrize("seed", [5])
+@pytest.mark.parametrize("seed", [3])
 def test_nights_with_kills_lose_nothing_and_buy_nothing_twice(seed: int) -> None:
     series = simulate(partial(drawn_nights, seed))
     assert series.kills > 1

@@ -52,7 +52,7 @@ def test_a_killed_part_goes_on_and_then_the_rest_pays_nothing_twice() -> None:
 
 
 def claim_from_all(planter: Planter) -> None:
-    def claim(*args: Any, part: bool, **kwargs: Any) -> Any:
+    def claim(*args: Any, part: bool, first: Any, **kwargs: Any) -> Any:
         return claim_jobs(*args, **kwargs)
 
     planter.replace(claim_jobs, claim)

@@ -19,8 +19,11 @@ from batchrunner.runner.runner import Runner
 from batchrunner.store.attempts import apply_decisions
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.controls import cancel_jobs
+from batchrunner.store.counters import recount
 from batchrunner.store.database import Database
 from batchrunner.store.leases import other_owners, register_owner, rescue_attempts
+from batchrunner.store.number_changes import claimed, closed
+from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.reports import finished_jobs, work_left
 from batchrunner.store.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store.submissions import close_submission, record_runs
@@ -227,6 +230,21 @@ def forget_the_cost_of_failures(planter: Planter) -> None:
     apply_changed(planter, lambda decisions: [unpaid(each) for each in decisions])
 
 
+def forget_steps_in_the_numbers(planter: Planter) -> None:
+    """Leave what attempts cost out of the numbers that are kept, from which budgets read it."""
+
+    def without_steps(*args: Any, **kwargs: Any) -> Numbers:
+        changes = closed(*args, **kwargs)
+        del changes[Number.STEPS, ""]
+        return changes
+
+    planter.replace(closed, without_steps)
+
+
+def forget_claims_in_the_numbers(planter: Planter) -> None:
+    planter.replace(claimed, lambda earlier_attempts: Numbers())
+
+
 # ---- commands ----
 
 
@@ -236,6 +254,7 @@ def cancel_only_here(planter: Planter) -> None:
         over = {"state": JobState.CANCELLED, "finished_at": now}
         tx.execute(update(attempts).where(attempts.c.closed_at.is_(None)).values(ends))
         tx.execute(update(jobs).where(jobs.c.finished_at.is_(None)).values(over))
+        recount(tx, batch_id)
         return 0, 0
 
     planter.replace(cancel_jobs, cancel)
@@ -294,6 +313,8 @@ BUGS = [
         faulty_batch("system_failure/1"),
         "not what the API charged",
     ),
+    Bug(forget_steps_in_the_numbers, faulty_batch("system_failure/1"), "differ from a recount"),
+    Bug(forget_claims_in_the_numbers, partial(small_batch, pages(1)), "differ from a recount"),
     Bug(cancel_only_here, cancelled, "a run was left alive"),
     Bug(start_all_over, run_twice, "UNIQUE constraint failed: attempts.job_id"),
     Bug(export_only_results, faulty_batch("agent_failure"), "not in the export exactly once"),

@@ -16,6 +16,7 @@ from batchrunner.app.doctor.finding import (
     ok,
     warning,
 )
+from batchrunner.store.numbers import NUMBERS_AGREE
 
 if TYPE_CHECKING:
     from batchrunner.store.batch_reads import Worker
@@ -40,6 +41,7 @@ class StoreFacts:
     damage: tuple[str, ...] = ()
     foreign_changes: ForeignChanges | None = None  #: None: not checked
     thorough: bool = True  #: whether the file was checked in full
+    recounted: tuple[str, ...] = ()  #: batches whose numbers were wrong, and were counted again
     inconsistencies: Mapping[str, int] | None = None  #: rule → rows against it; None: not checked
     usage: DiskUsage | None = None  #: None: not measured
     exited: frozenset[str] = frozenset()  #: ids of owners whose process has ended
@@ -60,7 +62,7 @@ def findings(facts: StoreFacts, db: str) -> Iterator[Finding]:
     if facts.trouble is not None:
         yield bad("reading", facts.trouble, facts.remedy or _diagnosis_command(facts))
     if facts.inconsistencies is not None:
-        yield from _consistency(facts)
+        yield from _consistency(facts, db)
     if facts.health is not None and facts.inconsistencies is not None:
         yield _open_work(facts.health.open_work)
         yield from _workers(facts.health.workers, facts.exited, db)
@@ -104,10 +106,19 @@ def _foreign_changes(facts: StoreFacts, found: ForeignChanges) -> Iterator[Findi
         yield warning("results", what, _copy_command(facts))
 
 
-def _consistency(facts: StoreFacts) -> Iterator[Finding]:
+def _consistency(facts: StoreFacts, db: str) -> Iterator[Finding]:
+    if facts.recounted:
+        named = ", ".join(facts.recounted[:MAX_NAMED])
+        more = f" and {len(facts.recounted) - MAX_NAMED} more"
+        more = more if len(facts.recounted) > MAX_NAMED else ""
+        yield ok("recount", f"the numbers were wrong, and were counted again: {named}{more}")
     if not facts.inconsistencies:
         yield ok("books", "the records agree")
     for rule, count in (facts.inconsistencies or {}).items():
+        if rule == NUMBERS_AGREE:
+            found = f"the records do not agree ({count}): {rule}; count them again and report it"
+            yield bad("books", found, f"batchrunner doctor --recount{db}")
+            continue
         found = f"the records do not agree ({count}): {rule}; keep the file and report it"
         yield bad("books", found, _copy_command(facts))
 

@@ -39,10 +39,12 @@ from batchrunner.errors import BatchrunnerError
 from batchrunner.model import RequestFailed
 from batchrunner.network.errors import NetworkSettingsError
 from batchrunner.store.address import file_of, url_of
+from batchrunner.store.counters import recount as recount_batch
 from batchrunner.store.database import StoreError
 from batchrunner.store.database_file import lost_database
 from batchrunner.store.disk_usage import disk_usage
 from batchrunner.store.health import (
+    batches_to_recount,
     consistency_errors,
     database_health,
     foreign_changes,
@@ -59,28 +61,37 @@ MAX_FULL_CHECK_BYTES = 1_000_000_000
 SET_DATABASE = "export BATCHRUNNER_DB=~/batchrunner.db"
 
 
-def collect(db: str, api_url: str | None, key_file: str | None, *, db_option: str = "") -> Facts:
+def collect(
+    db: str,
+    api_url: str | None,
+    key_file: str | None,
+    *,
+    db_option: str = "",
+    recount: bool = False,
+) -> Facts:
     """
     Collect all facts; what cannot be found out is a fact too.
 
-    *db_option* is the option that names the database in a suggested command.
+    *db_option* is the option that names the database in a suggested command. With *recount*, the
+    batches whose numbers are wrong are counted again, if the database is whole.
     """
-    file, store = _database(db)
+    file, store = _database(db, recount=recount)
     api = _api(api_url or DEFAULT_URL, key_file)
     return Facts(db=db_option, machine=_machine(), file=file, store=store, api=api)
 
 
-def _database(db: str) -> tuple[FileFacts | None, StoreFacts | None]:
+def _database(db: str, *, recount: bool) -> tuple[FileFacts | None, StoreFacts | None]:
     try:
         path = file_of(db)
     except StoreError as error:
         unnamed = StoreFacts(path=None, head=HEAD, server_check=SET_DATABASE)
         return None, _in_trouble(unnamed, error)
     if path is None:
-        return None, _store(db, None, thorough=True)
+        return None, _store(db, None, thorough=True, recount=recount)
     file, store = _file(path), None
     if file.kind is FileKind.OURS and not file.uses_wal:
-        store = _store(db, path, thorough=file.bytes <= MAX_FULL_CHECK_BYTES)
+        thorough = file.bytes <= MAX_FULL_CHECK_BYTES
+        store = _store(db, path, thorough=thorough, recount=recount)
     return replace(file, journal_now=_journal(path)), store
 
 
@@ -174,12 +185,12 @@ def _free(folder: Path) -> int | None:
 # ---- the content ----
 
 
-def _store(db: str, path: Path | None, *, thorough: bool) -> StoreFacts:
+def _store(db: str, path: Path | None, *, thorough: bool, recount: bool) -> StoreFacts:
     name = None if path is None else str(path)
     facts = StoreFacts(path=name, head=HEAD, thorough=thorough, server_check=_server_check(db))
     try:
         with closing(Store.connect(db)) as store:
-            return _read(store, facts)
+            return _read(store, facts, recount=recount)
     except StoreError as error:
         return _in_trouble(facts, error)
 
@@ -192,7 +203,7 @@ def _server_check(db: str) -> str:
     return shlex.join(["pg_isready", "-h", url.host or "localhost", "-p", str(url.port or 5432)])
 
 
-def _read(store: Store, facts: StoreFacts) -> StoreFacts:
+def _read(store: Store, facts: StoreFacts, *, recount: bool) -> StoreFacts:
     damage = store.read(integrity_errors, thorough=facts.thorough)
     if damage:  # the content of a damaged file means nothing
         return replace(facts, damage=tuple(damage))
@@ -206,10 +217,18 @@ def _read(store: Store, facts: StoreFacts) -> StoreFacts:
     if health.revision != HEAD:
         return facts
     try:
+        if recount:
+            facts = replace(facts, recounted=tuple(_recounted(store)))
         facts = replace(facts, usage=store.read(disk_usage))
         return replace(facts, inconsistencies=store.read(consistency_errors))
     except StoreError as error:
         return _in_trouble(facts, error)
+
+
+def _recounted(store: Store) -> list[str]:
+    """Count batches with wrong numbers again, each in a transaction; return their names."""
+    to_recount = store.read(batches_to_recount)
+    return [name for batch_id, name in to_recount.items() if store.write(recount_batch, batch_id)]
 
 
 def _in_trouble(facts: StoreFacts, error: StoreError) -> StoreFacts:

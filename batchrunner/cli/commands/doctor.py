@@ -29,26 +29,33 @@ SIGN_BY_MARK = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "bad": ("✘
 @url_option
 @key_option
 @new_db_option
+@click.option(
+    "--recount", is_flag=True, help="Count batches again whose numbers differ from their jobs."
+)
 @json_option
 @help_option
-def command(api_url: str | None, api_key_file: str | None, db: str, as_json: bool) -> None:
+def command(
+    api_url: str | None, api_key_file: str | None, db: str, recount: bool, as_json: bool
+) -> None:
     """
     Check whether this machine, the database and the account are ready for a long batch.
 
     It says what the database takes on disk, per queued and per finished job, and what can be
-    removed. It changes nothing and costs nothing. If there is a key, it reads one run from the API.
-    Each problem comes with a command that fixes it. The exit code is 3 if anything is bad, else 0.
+    removed. It costs nothing, and changes nothing without --recount. If there is a key, it reads
+    one run from the API. Each problem comes with a command that fixes it. The exit code is 3 if
+    anything is bad, else 0.
 
     \b
     Examples:
       batchrunner doctor
       batchrunner doctor --db prices.db --json
+      batchrunner doctor --recount
     """
     from batchrunner.app.doctor import Mark, findings, summary
     from batchrunner.app.doctor.collect import collect
     from batchrunner.cli.output.batch_text import db_given
 
-    facts = collect(db, api_url, api_key_file, db_option=db_given(db))
+    facts = collect(db, api_url, api_key_file, db_option=db_given(db), recount=recount)
     parts = findings(facts)
     overall = summary(parts)
     if as_json:
