@@ -1,4 +1,4 @@
-"""Loads, runs and exports a large batch of runs that take no time, while runners are killed.
+"""Loads, runs and exports a large batch of runs of a second, while runners are killed.
 
 python -m benchmarks.million_jobs [--jobs 1000000] [--concurrency 1000] [--runners 1] [--kills 5]
                                   [--slowed] [--yaml] [--postgresql] [--folder DIR]
@@ -46,6 +46,8 @@ from benchmarks.no_time_runs import StandInApi
 
 KEY = "a-key-of-nobody"
 NAME = "pairs"
+#: What a run takes.
+SECONDS = 1.0
 #: Longest time in seconds without a new run until the benchmark gives up.
 PATIENCE = 300.0
 
@@ -55,18 +57,28 @@ class Books(StandInApi):
     """The stand-in with its own books: how many runs each url was given."""
 
     paid: Counter[str] = field(default_factory=Counter)
-    statuses: int = 0
+    _created: list[float] = field(default_factory=list)
 
     async def app(self, request: Request) -> Response:
         """Answer a request over HTTP."""
         body = await request.body()
         if request.method == "POST" and body:
-            self.paid.update(run["url"] for run in json.loads(body).get("runs", ()))
+            urls = [run["url"] for run in json.loads(body).get("runs", ())]
+            self.paid.update(urls)
+            self._created += [time.monotonic()] * len(urls)
         if request.url.path not in (RUN_BATCH, RUNS_BATCH, RUNS):
             return Response('{"error": {"code": "NOT_FOUND"}}', 404, media_type="application/json")
         asked = httpx.Request(request.method, str(request.url), content=body)
         answer = await self.handle_async_request(asked)
         return Response(answer.content, answer.status_code, media_type="application/json")
+
+    def _shown(self, run_id: str) -> str:
+        """Show a new run as it goes on: only such a run shows that a search finds those."""
+        shown = super()._shown(run_id)
+        if time.monotonic() - self._created[int(run_id.removeprefix("run-"))] > SECONDS:
+            return shown
+        unfinished = {"status": "RUNNING", "finished_at": None, "result": None}
+        return json.dumps(json.loads(shown) | unfinished)
 
 
 @contextmanager

@@ -213,5 +213,9 @@ class Concurrency(click.ParamType[int]):
 
         if value == "auto":
             return AUTO
-        number: int = click.IntRange(1, MAX_CONCURRENCY).convert(value, param, ctx)
+        try:
+            number: int = click.IntRange(1, MAX_CONCURRENCY).convert(value, None, None)
+        except click.BadParameter:
+            what = f"a whole number from 1 to {MAX_CONCURRENCY}, or auto"
+            self.fail(f"{value!r} is not a number of runs: write {what}", param, ctx)
         return number

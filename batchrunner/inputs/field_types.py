@@ -214,12 +214,19 @@ class WholeNumber:
 
     def read(self, node: Node, name: str, log: ProblemLog) -> int | Refused:
         """Return the number."""
+        value = self.number_of(node)
+        return refuse(name, self.expected, node, log, self.tip(node)) if value is None else value
+
+    def number_of(self, node: Node) -> int | None:
+        """Return the number within the bounds that a value is; None if it is none."""
         value = whole(node)
-        if value is None:
-            return refuse(name, self.expected, node, log, _unquote(node, whole) or _digits(node))
-        if value < self.minimum or (self.maximum is not None and value > self.maximum):
-            return refuse(name, self.expected, node, log)
-        return value
+        if value is None or value < self.minimum:
+            return None
+        return None if self.maximum is not None and value > self.maximum else value
+
+    def tip(self, node: Node) -> str | None:
+        """Say how to write a value that is no whole number; None if that is unknown."""
+        return None if whole(node) is not None else _unquote(node, whole) or _digits(node)
 
 
 def _unquote(node: Node, reads: Any) -> str | None:

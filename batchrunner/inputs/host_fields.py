@@ -14,6 +14,7 @@ from batchrunner.inputs.field_types import (
     Duration,
     Refused,
     WholeNumber,
+    did_you_mean,
     refuse,
 )
 from batchrunner.inputs.nodes import Node, Pairs, Scalar, decimal
@@ -47,7 +48,12 @@ class WholeNumberOr:
         """Return the number."""
         if type(node) is Scalar and node.text == self.word:
             return self.value
-        return self.number.read(node, name, log)
+        value = self.number.number_of(node)
+        return refuse(name, self.expected, node, log, self._tip(node)) if value is None else value
+
+    def _tip(self, node: Node) -> str | None:
+        meant = did_you_mean(node.text, (self.word,)) if type(node) is Scalar else None
+        return meant or self.number.tip(node)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,15 +25,18 @@ SELECT jobs.key, jobs.url, jobs.state, attempts.number, attempts.outcome, attemp
     attempts.message, attempts.code, attempts.closed_at, attempts.run_id, attempts.help,
     attempts.option_overrides
 FROM attempts JOIN jobs ON jobs.id = attempts.job_id
-WHERE attempts.batch_id = :batch AND attempts.outcome <> 'succeeded' AND {last}
+WHERE attempts.outcome <> 'succeeded' AND {last}
 ORDER BY jobs.position, attempts.number LIMIT :most
 """
 _CURRENT = "NOT jobs.superseded AND NOT jobs.withdrawn"
 _NEWEST = "attempts.job_id = jobs.id AND attempts.number = jobs.attempt"
 _FINAL_FAILURES = _FAILED.format(
-    last=f"attempts.retry_at IS NULL AND attempts.number = jobs.attempt AND {_CURRENT}"
+    last="jobs.batch_id = :batch AND jobs.state IN ('failed', 'cancelled') AND"
+    f" attempts.retry_at IS NULL AND attempts.number = jobs.attempt AND {_CURRENT}"
 )
-_RETRIED_FAILURES = _FAILED.format(last="attempts.retry_at IS NOT NULL")
+_RETRIED_FAILURES = _FAILED.format(
+    last="attempts.batch_id = :batch AND attempts.retry_at IS NOT NULL"
+)
 
 
 @text_only
@@ -69,8 +72,8 @@ def _closed_attempt(row: Any) -> ClosedAttempt:
 _ADVICE = f"""
 SELECT attempts.help, count(*) AS jobs, min(jobs.key) AS first_key
 FROM attempts JOIN jobs ON {_NEWEST}
-WHERE attempts.batch_id = :batch AND attempts.help IS NOT NULL AND {_CURRENT}
-    AND jobs.state = 'failed'
+WHERE jobs.batch_id = :batch AND jobs.state = 'failed' AND {_CURRENT}
+    AND attempts.help IS NOT NULL
 GROUP BY attempts.help ORDER BY count(*) DESC, min(jobs.key) LIMIT :most
 """
 

@@ -44,15 +44,17 @@ def _rows(
     tx: Connection, sample: FileSample, origin: str | None
 ) -> Iterator[tuple[str, str, str, bool]]:
     urls = sorted(sample.urls)
-    for start in range(0, len(urls), _CHUNK):
-        # Only columns that older versions have, too.
+    # Only columns that older versions have, too. Each batch is asked once whether it has run.
+    have_run = select(batches.c.id).where(_has_run)
+    if origin is not None:
+        have_run = have_run.where(batches.c.api_origin == origin)
+    ids = [*tx.execute(have_run).scalars()]
+    for start in range(0, len(urls) if ids else 0, _CHUNK):
         found = (
             select(batches.c.name, jobs.c.url, jobs.c.goal, jobs.c.options, jobs.c.state)
             .join(batches, batches.c.id == jobs.c.batch_id)
-            .where(jobs.c.url.in_(urls[start : start + _CHUNK]), _has_run)
+            .where(jobs.c.url.in_(urls[start : start + _CHUNK]), batches.c.id.in_(ids))
         )
-        if origin is not None:
-            found = found.where(batches.c.api_origin == origin)
         for row in tx.execute(found):
             digest = question_digest(row.url, row.goal, options_of(row.options, None))
             # What failed has no result to lose: it may be run again in a file of its own.

@@ -29,7 +29,14 @@ from batchrunner.store.column_types import UtcDateTime
 from batchrunner.store.dialect import has_server
 from batchrunner.store.job_values import escalation_ids_of
 from batchrunner.store.schema import metadata, results
-from batchrunner.store.serialization import budget_of, counts_of, findings_of, rules_of, settings_of
+from batchrunner.store.serialization import (
+    budget_of,
+    counts_of,
+    findings_of,
+    grounding_in_words,
+    rules_of,
+    settings_of,
+)
 from batchrunner.text.json_size import ALWAYS_PARSED_LENGTH
 
 #: Most characters of a cell that are shown.
@@ -61,11 +68,18 @@ def _truth(stored: object) -> None:
         raise ValueError("neither true nor false")
 
 
+#: Columns of JSON texts, of which any will do.
+_JSON_OF_BATCHES = ("account_limit", "columns", "sources", "quality_stop")
+_JSON_OF_JOBS = ("columns", "accepted")
+_JSON_OF_ATTEMPTS = ("help", "run_error")
 #: Table and column → its parser. _BY_TYPE has those that depend on the type only.
 _READERS: Mapping[tuple[str, str], Callable[[Any], object]] = {
     ("batches", "settings"): settings_of,
     ("batches", "budget"): _budget,
     ("batches", "step_price"): Decimal,
+    **{("batches", name): json.loads for name in _JSON_OF_BATCHES},
+    **{("jobs", name): json.loads for name in _JSON_OF_JOBS},
+    **{("attempts", name): json.loads for name in _JSON_OF_ATTEMPTS},
     ("jobs", "options"): _mapping,
     ("jobs", "expect"): _mapping,
     ("jobs", "policy"): rules_of,
@@ -75,6 +89,7 @@ _READERS: Mapping[tuple[str, str], Callable[[Any], object]] = {
     ("attempts", "escalation_ids"): escalation_ids_of,
     ("attempts", "option_overrides"): _mapping,
     ("attempts", "findings"): findings_of,
+    ("attempts", "grounding"): grounding_in_words,
     ("attempts", "cancel_reason"): FailureCategory,
     ("attempts", "run_status"): RunStatus,
     ("orphans", "run_status"): RunStatus,

@@ -142,7 +142,8 @@ def test_books_that_do_not_add_up_are_bad(finished: Path) -> None:
     ("statement", "place"),
     [
         ("UPDATE batches SET settings = 'x'", "settings of row 1 in batches"),
-        ("UPDATE jobs SET finished_at = 'x' WHERE id = 2", "finished_at of row 2 in jobs"),
+        ("UPDATE jobs SET columns = 'x' WHERE id = 2", "columns of row 2 in jobs"),
+        ("UPDATE batches SET sources = 'x'", "sources of row 1 in batches"),
     ],
 )
 def test_a_cell_that_cannot_be_read_is_named_by_doctor_and_by_who_meets_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -314,6 +315,10 @@ def test_the_summary_of_a_run_is_one_line() -> None:
     assert list(audit_summary(None, batch(), "")) == []
     assert list(audit_summary(report(), batch(), "")) == [
         "audited: no difference (1200 runs here, 1201 at the API): batchrunner audit prices"
+    ]
+    assert list(audit_summary(replace(report(), full=False), batch(), "")) == [
+        "audited in part: no difference in the newest runs (1201 at the API): "
+        "batchrunner audit prices"
     ]
     found = report(Difference(kind=DifferenceKind.MISSING, run_id="m"))
     (line,) = audit_summary(found, batch(), " --db x.db")

@@ -153,6 +153,9 @@ def audit_summary(report: AuditReport | None, batch: Batch, db: str) -> Iterator
         yield f"audited: {found} between this database and the API's list: {command}"
     elif report.unfinished is not None:
         yield f"audited in part: the API's list has no usable end ({report.unfinished}): {command}"
+    elif not report.full:
+        newest = f"the newest runs ({report.theirs.runs} at the API)"
+        yield f"audited in part: no difference in {newest}: {command}"
     else:
         runs = f"{counted(report.ours.runs, 'run')} here, {report.theirs.runs} at the API"
         if report.other_account:
