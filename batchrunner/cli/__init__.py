@@ -35,6 +35,7 @@ COMMANDS = {
     "vault": "List the credentials that runs may use.",
     "profiles": "List the browser profiles that runs may start from.",
     "wallet": "Show what the account has, and what a step costs.",
+    "compact": "Give the disk back what a database does not use any more.",
     "doctor": "Check whether the machine, the database and the account are ready.",
     "sandbox": "Serve a stand-in for the API and sample websites on this machine.",
     "selftest": "Prove on this machine that no job is lost and no run is paid for twice.",

@@ -17,7 +17,7 @@ from batchrunner.errors import BatchrunnerError, CannotContinue
 #: Commands, of any group, that are not over when nobody reads what they print.
 DO_MORE_THAN_PRINT = frozenset(
     {"run", "load", "init", "judge", "fetch", "watch", "adopt", "recover", "sandbox", "selftest"}
-    | {"review", "retry", "cancel", "pause", "resume", "set"}
+    | {"review", "retry", "cancel", "pause", "resume", "set", "compact"}
 )
 
 

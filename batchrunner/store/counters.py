@@ -192,6 +192,19 @@ def _adding(tx: Connection) -> Any:
     return _ADD[server]
 
 
+def _adding_to_file(tx: Connection) -> str:
+    """Return the text of the statement, which takes the columns of a row in their order."""
+    if not _TEXT:
+        compiled: Any = _adding(tx).compile(dialect=tx.dialect)
+        assert compiled.positiontup == [column.name for column in batch_counters.columns]
+        _TEXT.append(str(compiled))
+    return _TEXT[0]
+
+
+#: The text of the statement that adds to a file, once it is made.
+_TEXT: list[str] = []
+
+
 def add_numbers(tx: Connection, batch_id: int, owner_id: str, changes: Numbers) -> None:
     """Add what a transaction changed to the numbers of its owner; call it last."""
     keys = sorted(key for key, number in changes.items() if number)
@@ -205,9 +218,10 @@ def add_numbers(tx: Connection, batch_id: int, owner_id: str, changes: Numbers) 
         tx.execute(_adding(tx), {**this, **lists})
         return
     rows_of = zip(keys, numbers, strict=True)
-    tx.execute(
-        _adding(tx),
-        [{**this, "name": name, "detail": detail, "number": n} for (name, detail), n in rows_of],
+    # As text, which takes half the time.
+    tx.exec_driver_sql(
+        _adding_to_file(tx),
+        [(batch_id, str(name), str(detail), owner_id, n) for (name, detail), n in rows_of],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -167,6 +167,31 @@ class Database:
                 change.rollback()
 
     @contextmanager
+    def alone(self, check: Callable[[Connection], None]) -> Iterator[Connection]:
+        """
+        Call *check*, and give a connection whose statements are in no transaction.
+
+        No other program writes to a file from *check* to the end of the block. A server lets them.
+        """
+        with self._errors(), self._engine.connect() as tx:
+            self.check_file()
+            if has_server(tx):
+                tx = tx.execution_options(isolation_level="AUTOCOMMIT")
+                check(tx)
+                yield tx
+                return
+            tx = tx.execution_options(in_no_transaction=True)
+            tx.exec_driver_sql("PRAGMA locking_mode = EXCLUSIVE")
+            try:
+                # The lock that this takes outlives the transaction.
+                tx.exec_driver_sql("BEGIN IMMEDIATE")
+                check(tx)
+                tx.exec_driver_sql("COMMIT")
+                yield tx
+            finally:
+                tx.invalidate()  # a connection that is closed gives up its locks
+
+    @contextmanager
     def _errors(self) -> Iterator[None]:
         """Turn errors of the block into errors that name the database and say what to do."""
         with _located(self._engine.url):
@@ -273,6 +298,8 @@ def _wait_long(connection: sqlite3.Connection, *_: object) -> None:
 def _begin(connection: Connection) -> None:
     # A transaction that reads first and writes later cannot wait for a lock: SQLite answers
     # "locked" at once. So a writer waits at its start.
+    if connection.get_execution_options().get("in_no_transaction", False):
+        return
     read_only = connection.get_execution_options().get("read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 

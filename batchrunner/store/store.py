@@ -103,6 +103,10 @@ class Store:
         with self._database.trial() as tx:
             return function(tx, *args, **kwargs)
 
+    def alone(self, check: Callable[[Connection], None]) -> AbstractContextManager[Connection]:
+        """Call *check*, and give a connection in no transaction; a file has no other writer."""
+        return self._database.alone(check)
+
     def short_lock_timeout(self) -> AbstractContextManager[None]:
         """Let calls in the block give up soon on another program's lock."""
         return self._database.short_lock_timeout()

@@ -31,6 +31,15 @@ def counted(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
+def byte_size(count: float) -> str:
+    """Return a number of bytes in the unit that people use."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def percent(share: float) -> str:
     """Return a measured share as a percentage: 0% is none, and 100% is all."""
     if share in (0, 1):

@@ -20,10 +20,10 @@ from batchrunner.app.doctor import (
     summary,
 )
 from batchrunner.app.doctor.check_file import FileKind, file_system_of, kind_of, uses_wal
-from batchrunner.app.doctor.finding import size
 from batchrunner.model import ApiFault, ApiFaultKind, Owner
 from batchrunner.store.batch_reads import Worker
 from batchrunner.store.health import ForeignChanges, Health, OpenWork, Server
+from batchrunner.text.format import byte_size
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 OURS = 0x62726E31
@@ -366,7 +366,7 @@ def test_a_disk_without_room_for_a_large_result_is_bad() -> None:
     [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 KB"), (2.5e9, "2 GB"), (7.3e12, "7.3 TB")],
 )
 def test_sizes_are_said_as_a_person_says_them(count: float, words: str) -> None:
-    assert size(count) == words
+    assert byte_size(count) == words
 
 
 # ---- a server ----

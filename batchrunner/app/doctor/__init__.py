@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batchrunner.app.doctor import check_api, check_file, check_machine, check_server, check_store
+from batchrunner.app.doctor import (
+    check_api,
+    check_file,
+    check_machine,
+    check_server,
+    check_size,
+    check_store,
+)
 from batchrunner.app.doctor.check_api import ApiFacts
 from batchrunner.app.doctor.check_file import FileFacts
 from batchrunner.app.doctor.check_machine import MachineFacts
@@ -35,6 +42,7 @@ def findings(facts: Facts) -> Parts:
         "this machine": list(check_machine.findings(facts.machine)),
         "the database": list(_database(facts)),
         "its content": list(check_store.findings(facts.store, facts.db)) if facts.store else [],
+        "its size": list(_size(facts)),
         "the API": list(check_api.findings(facts.api)),
     }
 
@@ -45,6 +53,12 @@ def _database(facts: Facts) -> Iterator[Finding]:
         yield from check_file.findings(facts.file, facts.machine.sqlite, health)
     if health is not None and health.server is not None:
         yield from check_server.findings(health.server)
+
+
+def _size(facts: Facts) -> Iterator[Finding]:
+    if facts.store is not None and facts.store.usage is not None:
+        journal = facts.file.journal_now if facts.file else 0
+        yield from check_size.findings(facts.store.usage, facts.db, journal)
 
 
 def summary(parts: Parts) -> Finding:

@@ -10,7 +10,8 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from batchrunner.app.doctor.check_machine import has_wal_race
-from batchrunner.app.doctor.finding import Finding, bad, ok, size, warning
+from batchrunner.app.doctor.finding import Finding, bad, ok, warning
+from batchrunner.text.format import byte_size
 
 if TYPE_CHECKING:
     from batchrunner.store.health import Health
@@ -129,7 +130,7 @@ def _file(file: FileFacts) -> Finding:
         FileKind.NOTHING: "is not there yet: the first run makes it",
         FileKind.EMPTY: "is empty",
     }
-    return ok("file", f"{path} {state.get(file.kind, f'({size(file.bytes)})')}")
+    return ok("file", f"{path} {state.get(file.kind, f'({byte_size(file.bytes)})')}")
 
 
 def _unusable(file: FileFacts) -> Finding | None:
@@ -201,7 +202,7 @@ def _leftover(file: FileFacts) -> Iterator[Finding]:
         found = f"{journal} stands alone: bring its database back beside it"
         yield bad("journal", found, f"ls -l {quote(file.folder)}")
     elif file.journal and file.journal_now:
-        found = f"{journal} holds {size(file.journal_now)} of a transaction: never delete it"
+        found = f"{journal} holds {byte_size(file.journal_now)} of a transaction: never delete it"
         yield warning("journal", found, f"fuser -v {quote(file.path)}")
     elif file.journal:
         yield ok("journal", "a transaction was open when we came, and has been ended or undone")
@@ -216,9 +217,10 @@ def _space(file: FileFacts, health: Health | None) -> Finding:
     needed = left * (JOB_BYTES + RESULT_SHARE * mean)
     fix = f"df -h {quote(file.folder)}"
     if file.free < MIN_FREE_BYTES:
-        return bad("space", f"only {size(file.free)} free: too little for a large result", fix)
+        return bad("space", f"only {byte_size(file.free)} free: too little for a large result", fix)
     if file.free < MIN_FREE_BYTES + needed:
-        found = f"{size(file.free)} free; {left} open jobs may need {size(MIN_FREE_BYTES + needed)}"
+        most = byte_size(MIN_FREE_BYTES + needed)
+        found = f"{byte_size(file.free)} free; {left} open jobs may need {most}"
         return warning("space", found, fix)
-    enough = f"; {left} open jobs may need {size(needed)}" if left else ""
-    return ok("space", f"{size(file.free)} free{enough}")
+    enough = f"; {left} open jobs may need {byte_size(needed)}" if left else ""
+    return ok("space", f"{byte_size(file.free)} free{enough}")

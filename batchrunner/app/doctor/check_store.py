@@ -20,6 +20,7 @@ from batchrunner.store.numbers import NUMBERS_AGREE
 
 if TYPE_CHECKING:
     from batchrunner.store.batch_reads import Worker
+    from batchrunner.store.disk_usage import DiskUsage
     from batchrunner.store.health import ForeignChanges, Health, OpenWork
 
 #: Damaged places, batches and workers that are named.
@@ -42,6 +43,7 @@ class StoreFacts:
     thorough: bool = True  #: whether the file was checked in full
     recounted: tuple[str, ...] = ()  #: batches whose numbers were wrong, and were counted again
     inconsistencies: Mapping[str, int] | None = None  #: rule → rows against it; None: not checked
+    usage: DiskUsage | None = None  #: None: not measured
     exited: frozenset[str] = frozenset()  #: ids of owners whose process has ended
 
 

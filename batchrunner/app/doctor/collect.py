@@ -42,6 +42,7 @@ from batchrunner.store.address import file_of, url_of
 from batchrunner.store.counters import recount as recount_batch
 from batchrunner.store.database import StoreError
 from batchrunner.store.database_file import lost_database
+from batchrunner.store.disk_usage import disk_usage
 from batchrunner.store.health import (
     batches_to_recount,
     consistency_errors,
@@ -218,6 +219,7 @@ def _read(store: Store, facts: StoreFacts, *, recount: bool) -> StoreFacts:
     try:
         if recount:
             facts = replace(facts, recounted=tuple(_recounted(store)))
+        facts = replace(facts, usage=store.read(disk_usage))
         return replace(facts, inconsistencies=store.read(consistency_errors))
     except StoreError as error:
         return _in_trouble(facts, error)

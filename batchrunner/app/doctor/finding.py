@@ -45,15 +45,6 @@ def bad(about: str, found: str, fix: str) -> Finding:
     return Finding(about=about, mark=Mark.BAD, found=found, fix=fix)
 
 
-def size(count: float) -> str:
-    """Return a number of bytes in the unit that people use."""
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
 def apart(ahead: timedelta, whose: str) -> str:
     """Say how far another clock is from this machine's."""
     direction = "ahead of" if ahead > timedelta(0) else "behind"

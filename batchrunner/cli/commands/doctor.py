@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import textwrap
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from batchrunner.cli.standard_streams import styled_stdout
 
 if TYPE_CHECKING:
     from batchrunner.app.doctor import Finding, Parts
+    from batchrunner.store.disk_usage import DiskUsage
 
 #: Columns before the text of a finding.
 INDENT = 4
@@ -38,9 +40,10 @@ def command(
     """
     Check whether this machine, the database and the account are ready for a long batch.
 
-    It costs nothing, and changes nothing without --recount. If there is a key, it reads one run
-    from the API. Each problem comes with a command that fixes it. The exit code is 3 if anything is
-    bad, else 0.
+    It says what the database takes on disk, per queued and per finished job, and what can be
+    removed. It costs nothing, and changes nothing without --recount. If there is a key, it reads
+    one run from the API. Each problem comes with a command that fixes it. The exit code is 3 if
+    anything is bad, else 0.
 
     \b
     Examples:
@@ -52,19 +55,21 @@ def command(
     from batchrunner.app.doctor.collect import collect
     from batchrunner.cli.output.batch_text import db_given
 
-    option = db_given(db)
-    parts = findings(collect(db, api_url, api_key_file, db_option=option, recount=recount))
+    facts = collect(db, api_url, api_key_file, db_option=db_given(db), recount=recount)
+    parts = findings(facts)
     overall = summary(parts)
     if as_json:
-        click.echo(json.dumps(_as_json(parts, fit=overall.mark is not Mark.BAD)))
+        usage = facts.store.usage if facts.store else None
+        click.echo(json.dumps(_as_json(parts, usage, fit=overall.mark is not Mark.BAD)))
     else:
         _show(parts, overall)
     raise SystemExit(CANNOT_GO_ON if overall.mark is Mark.BAD else ALL_SUCCEEDED)
 
 
-def _as_json(parts: Parts, *, fit: bool) -> dict[str, object]:
+def _as_json(parts: Parts, usage: DiskUsage | None, *, fit: bool) -> dict[str, object]:
     return {
         "fit": fit,
+        "size": None if usage is None else asdict(usage),
         "checks": [
             {
                 "part": part,
