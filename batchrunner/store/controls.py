@@ -22,7 +22,7 @@ from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store import holds
 from batchrunner.store.conditions import is_current, is_newest
-from batchrunner.store.counters import changed_jobs, recount
+from batchrunner.store.counters import changed_jobs, recount_if_safe
 from batchrunner.store.revisions import restore_delivered
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
@@ -118,7 +118,7 @@ def cancel_jobs(
     parts = list(_on(tx, hosts, chosen)) if hosts else [chosen]
     counts = [_cancel(tx, part, still_open, now) for part in parts]
     restore_delivered(tx, jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED)
-    recount(tx, batch_id)
+    recount_if_safe(tx, batch_id)
     return sum(at_once for at_once, _ in counts), sum(asked for _, asked in counts)
 
 

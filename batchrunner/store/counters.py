@@ -33,6 +33,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     not_,
+    or_,
     select,
     true,
     union_all,
@@ -239,7 +240,7 @@ def changed_jobs(
         yield more
     elif len(job_ids) > MAX_COMPARED:
         yield more
-        recount(tx, batch_id)
+        recount_if_safe(tx, batch_id)
     else:
         more.subtract(_locked(tx, job_ids))
         yield more
@@ -286,6 +287,21 @@ _OLD_OWNERS = exists().where(owners.c.ended_at.is_(None), not_(owners.c.counts))
 _TO_COUNT = select(batches.c.id).where(
     batches.c.id == _batch, not_(batches.c.counted), ~_OLD_OWNERS
 )
+
+
+_SAFE = select(batches.c.id).where(batches.c.id == _batch, or_(batches.c.counted, ~_OLD_OWNERS))
+
+
+def recount_if_safe(tx: Connection, batch_id: int) -> None:
+    """
+    Count a batch anew after many changes.
+
+    Not if its numbers are not in use yet and a process of an older version works: that one would
+    not keep them, and what it spends would be missing in the budget.
+    """
+    tx.execute(_LOCK_BATCH, {"batch": batch_id})  # nobody begins to count it meanwhile
+    if tx.execute(_SAFE, {"batch": batch_id}).first() is not None:
+        recount(tx, batch_id)
 
 
 def count_if_needed(tx: Connection, batch_id: int) -> None:

@@ -23,7 +23,7 @@ from batchrunner.model import Batch, JobState
 from batchrunner.model.editions import EditionSummary
 from batchrunner.store.batch_rows import batch_of
 from batchrunner.store.conditions import FINAL_STATES, count_where, is_current
-from batchrunner.store.counters import recount
+from batchrunner.store.counters import recount_if_safe
 from batchrunner.store.revisions import restore_delivered
 from batchrunner.store.schema import (
     SubmissionState,
@@ -129,7 +129,7 @@ def close_edition(tx: Connection, batch_id: int, now: datetime) -> tuple[int, in
         .values(state=JobState.CANCELLED, finished_at=now, cancel_requested=True)
     )
     restore_delivered(tx, jobs.c.batch_id == batch_id)
-    recount(tx, batch_id)
+    recount_if_safe(tx, batch_id)
     return waiting.rowcount, in_flight.rowcount
 
 

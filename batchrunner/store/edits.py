@@ -33,7 +33,7 @@ from batchrunner.store.conditions import (
     is_current,
     is_newest,
 )
-from batchrunner.store.counters import recount
+from batchrunner.store.counters import recount_if_safe
 from batchrunner.store.revisions import (
     QUESTION,
     RULES,
@@ -105,7 +105,7 @@ def follow_file(
         _add_new(tx, batch.id, file, now, in_order=in_order)
         # Their second try may have failed while the file did not have them.
         restore_delivered(tx, jobs.c.id.in_(_came_back))
-    recount(tx, batch.id)
+    recount_if_safe(tx, batch.id)
     return found
 
 
@@ -402,7 +402,7 @@ def rerun_jobs(
         .where(*chosen)
     ).scalar_one()
     add_revisions(tx, superseded, now, keep_suspect=suspect)
-    recount(tx, batch_id)
+    recount_if_safe(tx, batch_id)
     return len(superseded), int(steps)
 
 

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from sqlalchemy import update
+import pytest
+from sqlalchemy import select, update
 
+from batchrunner.model import JobState
+from batchrunner.store import counters
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
@@ -17,7 +20,7 @@ from batchrunner.store.health import consistency_errors
 from batchrunner.store.leases import end_owner
 from batchrunner.store.numbers import NUMBERS_AGREE, Number, Numbers
 from batchrunner.store.reports import batch_counts
-from batchrunner.store.schema import batch_counters, batches
+from batchrunner.store.schema import batch_counters, batches, owners
 from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
@@ -69,6 +72,27 @@ def test_numbers_of_an_owner_that_ended_are_kept_without_it(store: Store) -> Non
         owners = set(tx.execute(batch_counters.select()).scalars())
     assert owners
     assert store.read(batch_counts, batch.id) == expected
+    assert not store.read(drift, batch.id)
+
+
+def test_many_changes_do_not_count_a_batch_that_an_older_version_may_change(
+    store: Store, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counters, "MAX_COMPARED", 1)
+    batch = begin(store, 3)
+    with database.write() as tx:
+        tx.execute(batch_counters.delete())
+        tx.execute(update(batches).values(counted=False))
+        tx.execute(update(owners).values(counts=False))
+    store.write(cancel_jobs, batch.id, ["job-0001", "job-0002"], NOW)
+    store.write(retry_jobs, batch.id, [], ["job-0001", "job-0002"], after(1))
+    with database.read() as tx:
+        assert not tx.execute(select(batches.c.counted)).scalar_one()
+    assert store.read(batch_counts, batch.id).jobs[JobState.AVAILABLE] == 3
+    store.write(end_owner, "alice", after(2))
+    store.write(cancel_jobs, batch.id, ["job-0001"], after(3))
+    with database.read() as tx:
+        assert tx.execute(select(batches.c.counted)).scalar_one()
     assert not store.read(drift, batch.id)
 
 
