@@ -18,7 +18,7 @@ from batchrunner.app.row_values import ROWS, json_text, without_empty
 from batchrunner.app.schema_classes import SchemaClasses
 from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
-from batchrunner.model import JobFile, LoadResult, Settings
+from batchrunner.model import AUTO, JobFile, LoadResult, Settings
 from batchrunner.model.comparison import Comparison
 
 #: Settings that are mappings: that they changed is said, and not to what.
@@ -119,18 +119,20 @@ def _settings_notes(result: LoadResult, given: Settings, *, budget_given: bool) 
         for name in (each.name for each in fields(now)):
             was, is_ = getattr(result.before, name), getattr(now, name)
             if was != is_:
-                change = "" if name in _NESTED else f": {_plain(was)} → {_plain(is_)}"
+                change = "" if name in _NESTED else f": {_plain(name, was)} → {_plain(name, is_)}"
                 yield f"`{name}` of the batch is changed{change}"
     for name in ("concurrency",) if budget_given else ("concurrency", "budget"):
         kept, said = getattr(now, name), getattr(given, name)
         if kept != said:
             yield (
-                f"`{name}` stays {_plain(kept)}, as it was set since; "
-                f"what is loaded says {_plain(said)}, as before"
+                f"`{name}` stays {_plain(name, kept)}, as it was set since; "
+                f"what is loaded says {_plain(name, said)}, as before"
             )
 
 
-def _plain(value: object) -> str:
+def _plain(name: str, value: object) -> str:
+    if name == "concurrency" and value == AUTO:
+        return "auto"
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g} s"
     return "none" if value is None else str(value)

@@ -155,6 +155,12 @@ def batch_budget(store: Store, batch: Batch, now: datetime) -> BudgetStatus | No
     return store.read(budget_status, batch.id, now)
 
 
+def watched_elsewhere(store: Store, batch: Batch) -> int:
+    """Return how many runs in flight of a batch live runners watch."""
+    found = runner_processes(store, batch)
+    return sum(process.worker.in_flight for process in found if process.is_alive)
+
+
 def runner_processes(store: Store, batch: Batch) -> list[RunnerProcess]:
     """Return the processes that work on the database, with their runs of this batch."""
     workers = store.read(active_workers, now(), batch.id)

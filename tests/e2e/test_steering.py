@@ -201,6 +201,9 @@ def test_the_bound_of_a_running_batch_is_changed_from_another_terminal(tmp_path:
     anew = batchrunner("load", jobs, cwd=tmp_path)
     assert "`concurrency` of the batch is changed: 1 → 5" in anew.err
     assert "`max_attempts` of the batch is changed: 3 → 2" in anew.err
+    write_jobs(tmp_path, pages(4), concurrency="auto", max_attempts=2)
+    anew = batchrunner("load", jobs, cwd=tmp_path)
+    assert "`concurrency` of the batch is changed: 5 → auto" in anew.err
     assert batchrunner("set", "--concurrency", "0", cwd=tmp_path).code == 2
 
 

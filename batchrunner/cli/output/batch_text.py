@@ -35,6 +35,14 @@ if TYPE_CHECKING:
 MAX_EXAMPLES = 3
 
 
+def _runs_that_go_on(running: int, watched: int) -> Iterator[str]:
+    if watched:
+        yield f"{counted(watched, 'run')} of other runners go on, and they watch them"
+    if running > watched:
+        left = counted(running - watched, "run")
+        yield f"{left} may go on and cost money: run again to collect them"
+
+
 def closing_lines(
     store: Store, batch: Batch, counts: BatchCounts, db: str, *, rerun: str
 ) -> Iterator[str]:
@@ -43,6 +51,7 @@ def closing_lines(
 
     *rerun* is the command that buys suspect results again.
     """
+    from batchrunner.app.status import watched_elsewhere
     from batchrunner.cli.output.status_text import summary
     from batchrunner.model import JobState
     from batchrunner.store.batch_reads import artifact_counts
@@ -53,8 +62,7 @@ def closing_lines(
     running = counts.jobs[JobState.RUNNING]
     if not running and (left := counts.open):
         yield f"{counted(left, 'job')} left"
-    if running:
-        yield f"{counted(running, 'run')} may go on and cost money: run again to collect them"
+    yield from _runs_that_go_on(running, watched_elsewhere(store, batch) if running else 0)
     if worth := sorted(each for each in counts.failed if CATEGORIES[each].retry_suggested):
         hopeless = len(worth) < len(counts.failed)
         chosen = "".join(f" --category {category}" for category in worth) if hopeless else ""
