@@ -8,6 +8,7 @@ examples.
 
 import gc
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,8 @@ from hypothesis import settings
 LONGEST = ("test_fuzzed_batches.py", "test_crashes.py")
 SWEEP = "sweep"
 SERVER = "server"
+#: The part of a test's name that says which database it uses.
+_SERVER = re.compile(r"[\[-]postgresql[\]-]")
 #: Tests of the store that the quick tests run on PostgreSQL too; it is several times slower there.
 ON_BOTH = (
     "test_store_at_once.py",
@@ -93,7 +96,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker("hypothesis"):
                 item.add_marker(SWEEP)
     for item in items:
-        if "[postgresql" in item.name and item.path.name not in ON_BOTH:
+        if _SERVER.search(item.name) and item.path.name not in ON_BOTH:
             item.add_marker(SERVER)
     _keep_share(config, items)
     places = _places({item.path: None for item in items})

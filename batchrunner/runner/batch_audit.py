@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -248,31 +249,39 @@ class BatchAudit:
         """Compare the runs of the database that the list does not show, by their ids."""
         differences: list[Difference] = []
         not_found: list[KnownRun] = []
-        async for page in self._known_pages():
-            for known in page:
-                if known.run_id in self._listed:
-                    self._visible.add(known)
-            unlisted = [known for known in page if known.run_id not in self._listed]
-            shown = await self._fetch([known.run_id for known in unlisted])
-            runs = {run.run_id: run for run in shown.values() if isinstance(run, Run)}
-            differences += (await self._compare(list(runs.values()))).differences
-            for known in unlisted:
-                if known.run_id not in runs:
-                    not_found.append(known)
-                elif known.marker is None:
-                    self._visible.add(known)  # by its id, as all runs without a marker
-                else:
-                    self._unlisted += 1
+        async with aclosing(self._known_pages()) as pages:
+            async for page in pages:
+                differences += await self._compare_unlisted(page, not_found)
         return differences + await self._missing(not_found)
 
-    async def _known_pages(self) -> AsyncIterator[list[KnownRun]]:
+    async def _compare_unlisted(
+        self, page: Sequence[KnownRun], not_found: list[KnownRun]
+    ) -> Sequence[Difference]:
+        """Compare the runs of a page that the list does not show; add those without a trace."""
+        for known in page:
+            if known.run_id in self._listed:
+                self._visible.add(known)
+        unlisted = [known for known in page if known.run_id not in self._listed]
+        shown = await self._fetch([known.run_id for known in unlisted])
+        runs = {run.run_id: run for run in shown.values() if isinstance(run, Run)}
+        compared = await self._compare(list(runs.values()))
+        for known in unlisted:
+            if known.run_id not in runs:
+                not_found.append(known)
+            elif known.marker is None:
+                self._visible.add(known)  # by its id, as all runs without a marker
+            else:
+                self._unlisted += 1
+        return compared.differences
+
+    async def _known_pages(self) -> AsyncGenerator[list[KnownRun]]:
         after: int | None = 0
         while after is not None:
             page, after = await self._read(known_runs, self._batch_id, after, PAGE)
             yield page
         yield await self._read(known_orphans, self._batch_id)
 
-    async def _missing(self, not_found: Iterable[KnownRun]) -> list[Difference]:
+    async def _missing(self, not_found: Iterable[KnownRun]) -> Sequence[Difference]:
         """Return the runs that are missing although a control run is shown in the same answer."""
         differences: list[Difference] = []
         for known in not_found:

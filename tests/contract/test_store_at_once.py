@@ -177,6 +177,7 @@ def test_eight_threads_may_open_a_new_database_at_once(address: str) -> None:
     assert at_once(work) == EIGHT
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("processes", some((3, 8), quick=1))
 def test_processes_may_open_a_new_database_at_once(
     address: str, tmp_path: Path, processes: int

@@ -167,6 +167,7 @@ def test_sqlite_makes_its_copy_where_its_variable_says(tmp_path: Path) -> None:
 # ---- doctor ----
 
 
+@pytest.mark.sweep
 def test_doctor_reports_the_size_and_what_can_be_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

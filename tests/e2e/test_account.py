@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.programs import batchrunner, pages, served, status_of, write_jobs
 
 
+@pytest.mark.sweep
 def test_where_adds_up_to_the_apis_own_bill_and_to_a_hundred_percent(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*pages(3), "http://faults.test/agent_failure"], rate="$0.016")
     with served(tmp_path) as remote:

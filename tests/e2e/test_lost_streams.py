@@ -43,5 +43,6 @@ def test_a_lost_standard_output_is_one_sentence_and_a_code(
         assert tip.startswith("  tip: ")
 
 
+@pytest.mark.sweep
 def test_a_refusal_without_a_standard_error_keeps_its_code(tmp_path: Path) -> None:
     assert redirected("2>&-", "status", "--db", "gone.db", cwd=tmp_path).code == 3

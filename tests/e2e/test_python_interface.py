@@ -164,6 +164,7 @@ def test_what_a_notebook_shows_names_the_thing_once_and_no_password(
     assert "secret" not in repr(server)
 
 
+@pytest.mark.sweep
 def test_a_cell_that_is_run_again_pays_for_nothing_twice(tmp_path: Path) -> None:
     journal = tmp_path / "sandbox.jsonl"
 

@@ -97,6 +97,7 @@ def test_the_same_jobs_can_be_run_anew_on_purpose(tmp_path: Path, remote: Remote
     assert (again.code, remote.created()) == (0, 4)
 
 
+@pytest.mark.sweep
 def test_without_a_terminal_nothing_changes_until_a_database_is_named(
     tmp_path: Path, remote: Remote
 ) -> None:

@@ -174,6 +174,7 @@ def test_on_a_server_it_works_in_a_schema_of_its_own_and_drops_it(server: str) -
     asked(server, "SELECT mine FROM batches")
 
 
+@pytest.mark.sweep
 def test_on_a_server_the_schema_of_a_killed_one_is_dropped_by_the_next(server: str) -> None:
     with scratch_database(server) as place:
         stale = shutil.copytree(place.folder, f"{place.folder}-stale")  # nobody holds its claim

@@ -111,6 +111,7 @@ def test_ctrl_c_ends_a_runner_that_only_waits_for_a_late_retry(tmp_path: Path) -
     assert status_of(tmp_path)["retrying"] == 1
 
 
+@pytest.mark.sweep
 def test_ctrl_c_ends_a_command_that_runs_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(PROCESS_SECONDS)

@@ -87,6 +87,7 @@ def test_waiting_jobs_are_cancelled_without_a_key(tmp_path: Path) -> None:
     assert status_of(tmp_path)["jobs"]["available"] == 3, "the advice does not help"
 
 
+@pytest.mark.sweep
 def test_results_that_are_there_are_not_replaced_by_none(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(1))
     results = tmp_path / "jobs.results.csv"
@@ -261,6 +262,7 @@ def test_a_batch_stays_with_the_api_that_its_runs_are_on(tmp_path: Path) -> None
     assert "was run on https://api.invalid, and this is sandbox" in back.err
 
 
+@pytest.mark.sweep
 def test_retry_leaves_the_unanswered_alone_and_says_how_to_pay_again(tmp_path: Path) -> None:
     urls = ["http://faults.test/dropped_after"]
     jobs = write_jobs(tmp_path, urls, marker=False)

@@ -14,6 +14,7 @@ from tests.e2e.programs import batchrunner, served, started, wait_until, write_j
 NEW = ["watch", "--url", "http://shop.test/products/1", "--goal", "Read the page"]
 
 
+@pytest.mark.sweep
 def test_a_single_run_is_shown_as_it_happens_and_is_paid_for_once(tmp_path: Path) -> None:
     with served(tmp_path) as remote:
         first = batchrunner(*NEW, cwd=tmp_path, env=remote.env)

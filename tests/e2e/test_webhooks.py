@@ -161,6 +161,7 @@ def test_an_api_that_refuses_the_address_costs_no_job_and_is_reported(tmp_path: 
     assert not any("webhook_url" in run.body for run in remote.served.journal.runs)
 
 
+@pytest.mark.sweep
 def test_the_sandbox_of_a_run_calls_back(tmp_path: Path) -> None:
     write_jobs(tmp_path, pages(2))
     ended = batchrunner("run", "jobs.yaml", "--sandbox", *LISTEN, cwd=tmp_path)

@@ -78,6 +78,7 @@ async def stops(simulated: Told) -> str:
     return simulated.newest.stop_failure.message
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("profile", [{}, {"options": {"use_vault": True}}], ids=["plain", "named"])
 @pytest.mark.parametrize("answer", some(ANSWERS.values(), 1), ids=ANSWERS)
 def test_a_wrong_address_stops_the_batch_and_the_right_one_finishes_it(

@@ -250,6 +250,7 @@ def test_without_markers_runs_are_compared_by_their_ids() -> None:
 # ---- losses ----
 
 
+@pytest.mark.sweep
 def test_orphans_above_the_stop_loss_stop_the_batch_when_nothing_is_in_flight() -> None:
     async def scenario() -> None:
         losing = await stops_at_its_stop_loss(StopLoss())

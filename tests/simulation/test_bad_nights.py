@@ -73,6 +73,7 @@ async def stopped_and_not_begun_again() -> None:
     simulated.check_end()
 
 
+@pytest.mark.sweep
 def test_a_night_that_goes_bad_at_two_is_stopped_until_it_is_resumed() -> None:
     simulate(stopped_and_not_begun_again)
 

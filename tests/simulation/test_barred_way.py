@@ -16,6 +16,7 @@ from tests.sweeps import some
 STORIES = (barred_from_the_start, barred_for_good, barred_for_a_minute)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("story", some(STORIES, quick=1))
 def test_a_barred_way(story: Scenario) -> None:
     simulate(story)

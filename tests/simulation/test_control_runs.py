@@ -102,6 +102,7 @@ def test_without_a_later_run_a_lost_answer_is_left_to_the_user_after_a_while(job
 # ---- the search has the same form, and no cache answers it ----
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("cache", some(["cached_stubbornly", "cached"], 1))
 def test_a_cache_between_us_and_the_api_hides_no_run(cache: str) -> None:
     async def scenario() -> None:

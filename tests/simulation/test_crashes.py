@@ -9,7 +9,7 @@ from tests.simulator import crash_points
 from tests.simulator.crash_points import all_crash_points, count_steps, crash_at, crash_pairs
 
 #: Steps from one crash point to the next that is tried each time: enough to fall everywhere.
-STRIDE = 73
+STRIDE = 131
 #: Pairs of crash points that are drawn in a sweep.
 DRAWN = 60
 

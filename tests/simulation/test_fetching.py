@@ -162,6 +162,7 @@ def test_fetching_delays_no_create_and_no_end(tmp_path: Path, fate: str | None) 
     assert simulate(beside) == simulate(alone)
 
 
+@pytest.mark.sweep
 def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
     async def main() -> None:
         both = Beside(batch_of(pages(6)), tmp_path, owner_id="owner-1")

@@ -149,6 +149,7 @@ async def restore_while_running(path: Path, *, taken_at: float, restored_at: flo
     assert most == 1, "runs were paid twice"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("taken_at", some([12.0, 0.0], 1))
 def test_a_copy_that_is_restored_under_a_runner_pays_for_nothing_twice(
     path: Path, taken_at: float

@@ -42,6 +42,7 @@ SPELL = 600.0
 BLAMED = {"error_named": {FailureCategory.TIMED_OUT, FailureCategory.REJECTED}}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", some(FAULTS, 1))
 def test_every_promise_holds_on_a_line_with(name: str) -> None:
     fired: Counter[str] = Counter()

@@ -124,6 +124,7 @@ def silent_with(
     return odd
 
 
+@pytest.mark.sweep
 def test_a_run_that_polls_do_not_mention_is_read_by_itself() -> None:
     async def scenario() -> None:
         quiet, _ = await played(pages(6), silent_with(lambda: None))

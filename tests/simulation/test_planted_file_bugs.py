@@ -27,8 +27,8 @@ from tests.contract import test_database_file as files
 from tests.simulation.planting import Planter
 from tests.unit import test_atomic_file, test_export, test_screen
 
-#: What a test raises when it fails.
-CAUGHT = (AssertionError, pytest.fail.Exception)
+#: What a test raises when it fails; an error that it does not expect is one, too.
+CAUGHT = (AssertionError, pytest.fail.Exception, files.StoreError)
 
 
 def check_damage_is_found(path: Path) -> None:

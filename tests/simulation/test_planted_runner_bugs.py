@@ -410,6 +410,13 @@ BUGS = [
 #: Bugs whose simulated batches take long.
 SLOW = frozenset(
     {
+        "ignore_late_runs",
+        "count_a_clock_jump_as_running_time",
+        "count_without_end",
+        "touch_runs_of_another_database",
+        "take_a_failed_poll_for_a_failed_run",
+        "wait_for_ever_for_a_certificate",
+        "try_a_wrong_key_for_ever",
         "learn_no_limit",
         "take_every_429_for_the_limit_of_runs",
         "believe_details_for_ever",

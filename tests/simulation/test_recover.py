@@ -53,6 +53,7 @@ def test_it_does_not_matter_when_the_database_is_lost(runs: int) -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_recovering_twice_changes_nothing_more() -> None:
     async def scenario() -> None:
         urls = mixed_urls(5)
@@ -67,6 +68,7 @@ def test_recovering_twice_changes_nothing_more() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("saved_at", some([40.0, 1.0, 10.0, 25.0, 60.0, 75.0], 1))
 def test_a_backup_that_is_restored_and_recovered_costs_what_the_policy_wants(
     saved_at: float,

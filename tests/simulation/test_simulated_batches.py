@@ -114,6 +114,7 @@ def test_a_run_that_appears_long_after_others_is_cancelled_and_listed() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> None:
     async def scenario() -> None:
         shuffled = CheckedBatch.of(
@@ -129,6 +130,7 @@ def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> 
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
     async def scenario() -> None:
         urls = ["http://faults.test/error_before/1", *pages(8)]
@@ -243,6 +245,7 @@ def test_a_run_over_its_limit_is_cancelled_remotely_and_tried_again() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_run_that_never_starts_is_cancelled_after_the_queued_limit() -> None:
     async def scenario() -> None:
         settings = Settings(max_attempts=1, queued_limit=timedelta(minutes=4))
@@ -397,6 +400,7 @@ def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_goal_with_an_old_marker_in_it_does_not_hold_the_others_up() -> None:
     async def scenario() -> None:
         quiet = CheckedBatch.of(pages(6), SandboxConfig(), QUICK)

@@ -80,6 +80,7 @@ def test_a_cancel_that_is_not_ours_to_ask_for_stops_nothing() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("status", some([400, 404, 410, 501], 1))
 def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> None:
     async def scenario() -> None:

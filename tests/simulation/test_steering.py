@@ -102,6 +102,7 @@ def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_paused_batch_can_be_started_and_waits() -> None:
     async def scenario() -> None:
         still = CheckedBatch.of(pages(5), SandboxConfig(durations=SHORT), QUICK)

@@ -114,6 +114,7 @@ def test_a_policy_buys_it_as_often_as_it_says() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("second", ["goal_failure", "system_failure", "cancelled", "rejected"])
 def test_a_second_result_that_is_worse_leaves_the_first_one(second: str) -> None:
     async def scenario() -> None:

@@ -71,6 +71,7 @@ def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_submission_whose_runs_change_at_every_poll_is_left_to_the_user_and_delays_no_other() -> (
     None
 ):
@@ -89,6 +90,7 @@ def test_a_submission_whose_runs_change_at_every_poll_is_left_to_the_user_and_de
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
     async def scenario() -> None:
         urls = [*pages(1), "http://faults.test/dropped_after/1"]

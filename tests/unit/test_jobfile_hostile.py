@@ -87,6 +87,7 @@ def test_a_hostile_file_is_refused(name: str) -> None:
     assert len(shown) < 20_000
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", some(HOSTILE, quick=3))
 def test_a_hostile_file_is_refused_without_libyaml_too(
     name: str, monkeypatch: pytest.MonkeyPatch
