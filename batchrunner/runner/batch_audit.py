@@ -256,7 +256,7 @@ class BatchAudit:
 
     async def _compare_unlisted(
         self, page: Sequence[KnownRun], not_found: list[KnownRun]
-    ) -> Sequence[Difference]:
+    ) -> list[Difference]:
         """Compare the runs of a page that the list does not show; add those without a trace."""
         for known in page:
             if known.run_id in self._listed:
@@ -272,7 +272,7 @@ class BatchAudit:
                 self._visible.add(known)  # by its id, as all runs without a marker
             else:
                 self._unlisted += 1
-        return compared.differences
+        return list(compared.differences)
 
     async def _known_pages(self) -> AsyncGenerator[list[KnownRun]]:
         after: int | None = 0
@@ -281,7 +281,7 @@ class BatchAudit:
             yield page
         yield await self._read(known_orphans, self._batch_id)
 
-    async def _missing(self, not_found: Iterable[KnownRun]) -> Sequence[Difference]:
+    async def _missing(self, not_found: Iterable[KnownRun]) -> list[Difference]:
         """Return the runs that are missing although a control run is shown in the same answer."""
         differences: list[Difference] = []
         for known in not_found:
