@@ -18,6 +18,8 @@ from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.store import Store
 from tests.fakes import begin, start
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(autouse=True)
 def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:

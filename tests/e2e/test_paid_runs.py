@@ -19,6 +19,7 @@ def test_each_job_is_paid_for_once_although_its_first_answer_is_lost() -> None:
     assert bill.delivered == 4
 
 
+@pytest.mark.sweep
 @pytest.mark.skipif(find_spec("tinyfish") is None, reason="the official SDK is not installed")
 def test_the_official_sdk_pays_twice_for_each_of_them() -> None:
     bill = paid_runs.by_sdk(URLS)

@@ -121,6 +121,7 @@ def test_a_plan_names_where_the_jobs_were_run(tmp_path: Path) -> None:
     assert plan(tmp_path, "renamed.yaml", "--new-batch")["elsewhere"] == []
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", some(("midway", "fresh", "finished"), quick=1))
 def test_a_database_of_an_older_version_is_planned_on_and_not_migrated(
     tmp_path: Path, name: str

@@ -183,6 +183,7 @@ def test_on_a_server_the_schema_of_a_killed_one_is_dropped_by_the_next(server: s
             assert not Path(stale).exists()
 
 
+@pytest.mark.server
 def test_on_a_server_a_broken_promise_keeps_its_schema(server: str) -> None:
     with pytest.raises(InvariantViolated) as broken, scratch_database(server) as place:
         invariant(False, "nothing is lost")

@@ -54,6 +54,7 @@ def verdicts_of(rows: list[dict[str, Any]]) -> Iterator[str]:
         yield "suspect" if verdict == "good" and index in copied else verdict
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", FLAGGED)
 def test_no_good_result_fails_and_most_others_are_flagged(name: str) -> None:
     rows = rows_of(name)

@@ -162,6 +162,7 @@ def test_without_a_marker_a_lost_answer_is_for_the_user_to_decide() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_in_flight_runs_never_exceed_the_bound() -> None:
     async def scenario() -> None:
         many = CheckedBatch.of(

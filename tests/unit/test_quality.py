@@ -462,6 +462,7 @@ def test_each_bound_that_is_violated_makes_a_batch_bad() -> None:
     assert compare(Profile().add_all(rows), None, kept).verdict is GOOD
 
 
+@pytest.mark.sweep
 def test_a_bound_that_is_missed_by_one_row_is_not_said_to_be_met() -> None:
     rows = [
         ProfileRow(str(n), f"https://a.example/{n}", "a.example", "succeeded", "good", None, text)

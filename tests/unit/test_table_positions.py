@@ -85,6 +85,7 @@ def test_cells_that_csv_writes_are_read_to_the_letter(rows: list[list[str]]) -> 
         assert [row.problem for row in table.rows()] == [None] * len(rows)
 
 
+@pytest.mark.sweep
 def test_a_table_from_a_pipe_can_be_read_twice() -> None:
     reading, writing = os.pipe()
 
