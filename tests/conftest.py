@@ -31,10 +31,7 @@ ON_BOTH = (
     "test_store_at_once.py",
     "test_store_claiming.py",
     "test_store_submissions.py",
-    "test_store_orphans.py",
     "test_store_laws.py",
-    "test_store_loading.py",
-    "test_follow.py",
 )
 
 # No example is timed.

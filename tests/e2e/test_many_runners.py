@@ -15,7 +15,11 @@ HAS_SERVER = find_spec("pgserver") is not None and find_spec("psycopg") is not N
 
 @pytest.mark.skipif(not HAS_SERVER, reason="pgserver or psycopg is not installed")
 @pytest.mark.parametrize(
-    ("jobs", "runners", "kills"), [(40, 2, 2), pytest.param(90, 3, 3, marks=pytest.mark.sweep)]
+    ("jobs", "runners", "kills"),
+    [
+        pytest.param(40, 2, 2, marks=pytest.mark.server),
+        pytest.param(90, 3, 3, marks=pytest.mark.sweep),
+    ],
 )
 def test_runners_on_postgresql_survive_kills(
     tmp_path: Path, jobs: int, runners: int, kills: int
