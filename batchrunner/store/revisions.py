@@ -109,7 +109,9 @@ def _add(
         **more,
     }
     query = select(*source.values()).select_from(old).where(old.c.id.in_(ids))
-    return tx.execute(insert(jobs).from_select(list(source), query)).rowcount
+    # A server's driver otherwise forgets how many rows an INSERT added.
+    added = insert(jobs).from_select(list(source), query)
+    return tx.execute(added.execution_options(preserve_rowcount=True)).rowcount
 
 
 def restore_delivered(tx: Connection, *which: ColumnElement[bool], owner_id: str = NOBODY) -> None:
