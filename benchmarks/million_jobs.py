@@ -231,25 +231,25 @@ def watched(address: str, books: Books) -> Iterator[list[float]]:
         thread.join()
 
 
+def _input(folder: Path, given: argparse.Namespace) -> tuple[Path, dict[str, str]]:
+    """Return the file of jobs, and how it is read."""
+    if given.yaml:
+        return folder / "jobs.yaml", {"name": NAME}
+    return folder / "pairs.csv", {"name": NAME, "url_column": "link", "goal": million_rows.GOAL}
+
+
 def _load(address: str, folder: Path, given: argparse.Namespace) -> None:
+    file, how = _input(folder, given)
     with br.open(address) as db:
-        if given.yaml:
-            batch = db.load(folder / "jobs.yaml", name=NAME)
-        else:
-            table = folder / "pairs.csv"
-            batch = db.load(table, url_column="link", goal=million_rows.GOAL, name=NAME)
+        batch = db.load(file, **how)
         assert batch.loaded is not None
         assert batch.loaded.added == given.jobs
 
 
 def _plan(address: str, folder: Path, given: argparse.Namespace) -> None:
+    file, how = _input(folder, given)
     with br.open(address) as db:
-        if given.yaml:
-            found = db.plan(folder / "jobs.yaml", name=NAME)
-        else:
-            table = folder / "pairs.csv"
-            found = db.plan(table, url_column="link", goal=million_rows.GOAL, name=NAME)
-        assert found.comparison.rows == given.jobs
+        assert db.plan(file, **how).comparison.rows == given.jobs
 
 
 def _export(address: str, folder: Path, jobs: int) -> None:

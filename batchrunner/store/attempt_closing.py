@@ -38,9 +38,9 @@ from batchrunner.store.bulk_insert import insert_rows
 from batchrunner.store.bulk_update import BulkUpdate
 from batchrunner.store.column_types import stored_json_text
 from batchrunner.store.conditions import is_current
+from batchrunner.store.counter_changes import closed
+from batchrunner.store.counter_names import Numbers
 from batchrunner.store.instants import instant_text, stored_instant
-from batchrunner.store.number_changes import closed
-from batchrunner.store.numbers import Numbers
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import findings_text, help_text, json_text, run_error_text
 from batchrunner.store.value_lists import is_one_of

@@ -18,10 +18,10 @@ from batchrunner.store.accepted import inherit_accepted
 from batchrunner.store.batch_rows import SET_LATER, batch_of
 from batchrunner.store.bulk_insert import insert_rows
 from batchrunner.store.canary_gate import keep_canary
+from batchrunner.store.counter_changes import loaded
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.edits import follow_file
 from batchrunner.store.job_rows import LOAD_CHUNK, NEW_JOB_COLUMNS, JobRows, chunks
-from batchrunner.store.number_changes import loaded
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import json_text, settings_of, settings_text
 from batchrunner.store.unseen_batch import UnseenBatch, show_batch

@@ -29,12 +29,12 @@ from batchrunner.store import (
     last_jobs,
 )
 from batchrunner.store.account_limit import bound_in
+from batchrunner.store.attempt_opening import Claim, open_attempts
 from batchrunner.store.batch_rows import settings_in_force
+from batchrunner.store.counter_changes import claimed as claimed_numbers
 from batchrunner.store.host_breaker import HostCapacity
 from batchrunner.store.job_starts import JobStart, job_starts
 from batchrunner.store.leases import check_alive
-from batchrunner.store.number_changes import claimed as claimed_numbers
-from batchrunner.store.opening import Claim, open_attempts
 from batchrunner.store.schema import (
     CanaryGate,
     batches,

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from batchrunner.model import BatchCounts, FailureCategory, JobState
+from batchrunner.store.counter_names import Number, Numbers
 from batchrunner.store.instants import instant_of
-from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.plain_sql import FileTransaction, is_server, rows, text_only
 
 if TYPE_CHECKING:

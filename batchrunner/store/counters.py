@@ -42,8 +42,8 @@ from sqlalchemy import (
 
 from batchrunner.model import JobState, Verdict
 from batchrunner.store.conditions import is_current, is_newest
+from batchrunner.store.counter_names import Number, Numbers
 from batchrunner.store.dialect import has_server, insert_or_ignore
-from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.schema import attempts, batch_counters, batches, jobs, owners
 from batchrunner.store.value_lists import is_one_of
 

@@ -17,9 +17,9 @@ from batchrunner.model import JobState, Verdict
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store.batch_reads import Worker, active_workers
 from batchrunner.store.conditions import count_where, is_current
+from batchrunner.store.counter_names import NUMBERS_AGREE
 from batchrunner.store.counters import drift
 from batchrunner.store.dialect import has_server
-from batchrunner.store.numbers import NUMBERS_AGREE
 from batchrunner.store.revision import HEAD
 from batchrunner.store.schema import (
     SubmissionState,

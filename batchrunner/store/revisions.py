@@ -22,9 +22,9 @@ from sqlalchemy import (
 
 from batchrunner.model import JobState
 from batchrunner.store.conditions import is_current
+from batchrunner.store.counter_changes import loaded
 from batchrunner.store.counters import NOBODY, changed_jobs
 from batchrunner.store.job_rows import LOAD_CHUNK, chunks
-from batchrunner.store.number_changes import loaded
 from batchrunner.store.schema import jobs
 
 #: What a job is asked, and what follows from that.

@@ -19,13 +19,13 @@ from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batch_reads import list_batches
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
+from batchrunner.store.counter_names import Number, Numbers
 from batchrunner.store.counters import NOBODY, add_numbers
 from batchrunner.store.damage import Damaged
 from batchrunner.store.database import StoreError
 from batchrunner.store.database_file import lost_database
 from batchrunner.store.health import quick_damage
 from batchrunner.store.leases import end_owner, register_owner
-from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.reports import finished_jobs
 from batchrunner.store.revision import HEAD
 from batchrunner.store.store import Store

@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from batchrunner.cli.commands.doctor import command
+from batchrunner.store.counter_names import Number, Numbers
 from batchrunner.store.counters import NOBODY, add_numbers, drift
-from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.store import Store
 from tests.fakes import begin, start
 

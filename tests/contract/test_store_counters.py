@@ -14,11 +14,11 @@ from batchrunner.store import counters
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
+from batchrunner.store.counter_names import NUMBERS_AGREE, Number, Numbers
 from batchrunner.store.counters import NOBODY, add_numbers, drift, recount
 from batchrunner.store.database import Database
 from batchrunner.store.health import consistency_errors
 from batchrunner.store.leases import end_owner
-from batchrunner.store.numbers import NUMBERS_AGREE, Number, Numbers
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.schema import batch_counters, batches, owners
 from batchrunner.store.store import Store

@@ -19,11 +19,11 @@ from batchrunner.runner.runner import Runner
 from batchrunner.store.attempts import apply_decisions
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.controls import cancel_jobs
+from batchrunner.store.counter_changes import claimed, closed
+from batchrunner.store.counter_names import Number, Numbers
 from batchrunner.store.counters import recount
 from batchrunner.store.database import Database
 from batchrunner.store.leases import other_owners, register_owner, rescue_attempts
-from batchrunner.store.number_changes import claimed, closed
-from batchrunner.store.numbers import Number, Numbers
 from batchrunner.store.reports import finished_jobs, work_left
 from batchrunner.store.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store.submissions import close_submission, record_runs

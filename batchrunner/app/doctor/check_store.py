@@ -16,7 +16,7 @@ from batchrunner.app.doctor.finding import (
     ok,
     warning,
 )
-from batchrunner.store.numbers import NUMBERS_AGREE
+from batchrunner.store.counter_names import NUMBERS_AGREE
 
 if TYPE_CHECKING:
     from batchrunner.store.batch_reads import Worker

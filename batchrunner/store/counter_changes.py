@@ -1,4 +1,4 @@
-"""How steps of jobs change the numbers of their batch."""
+"""How steps of jobs change the counters of their batch; pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from batchrunner.classify import verdict_of_transition
 from batchrunner.model import AttemptDecision, Finish, JobState, Verdict
 from batchrunner.model.outcomes import findings_of_transition
-from batchrunner.store.numbers import Number, Numbers
+from batchrunner.store.counter_names import Number, Numbers
 
 
 def loaded(jobs: int) -> Numbers:
